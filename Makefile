@@ -1,0 +1,59 @@
+# Each target does its own set-up: Python 3.11 or newer with venv, git and make are all a machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types layers coverage lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Run the main job against the local simulator, to the end
+	@$(BIN)/attachd demo
+
+test: $(STAMP) ## Run the tests
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) lint types layers coverage ## Format, lint, types, layers, budgets, branch coverage
+
+format: $(STAMP) ## Put the code into shape
+	@$(BIN)/ruff format daemon tests
+	@$(BIN)/ruff check --fix daemon tests
+
+lint: $(STAMP) ## Check format and lint rules
+	@$(BIN)/ruff format --check daemon tests
+	@$(BIN)/ruff check daemon tests
+
+types: $(STAMP) ## Check types, strictly
+	@$(BIN)/mypy
+
+layers: $(STAMP) ## Check that imports go downward only
+	@$(BIN)/lint-imports
+
+coverage: $(STAMP) ## Run the tests with branch coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --fail-under=90
+
+lock: ## Pin every dependency with its hashes (needs uv)
+	@uv lock -q --upgrade
+	@uv export -q --frozen --no-emit-project --all-extras --group dev -o requirements.lock
+	@sed -i '/^#/d' requirements.lock
+	@rm -f uv.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "attachd needs Python 3.11 or newer: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv is missing: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean: ## Remove what the targets made
+	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
