@@ -1,0 +1,1 @@
+"""Decisions as pure functions of values: no disk, no net, no clock, no threads."""

@@ -1,0 +1,163 @@
+"""What becomes of a delivery after an attempt: trouble in, a move of the state table out. Pure.
+
+One function per way an attempt can end. The worker writes the `Change`, the ledger checks that it is legal.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from attachd.core.protocols import Answer, Change, Reconciled
+from attachd.core.retrying import GiveUp, decide_retry
+from attachd.core.settings import OnDoubt, RetryPolicy
+from attachd.errors import Trouble
+from attachd.model import Delivery, ErrorInfo, ErrorKind, Severity, State
+
+
+def attached(remote_id: str, *, at: datetime, by: str) -> Change:
+    """Every call went through."""
+    return Change(
+        to=State.DONE, at=at, by=by, detail="attached", remote_id=remote_id, counts=True, close_intent=True
+    )
+
+
+def put_back(*, at: datetime, by: str, detail: str, error: ErrorInfo | None = None) -> Change:
+    """The attempt ended before it said anything about the delivery: no attempt is counted."""
+    return Change(to=State.READY, at=at, by=by, detail=detail, error=error, close_intent=True)
+
+
+def vanished(*, at: datetime, by: str) -> Change:
+    """The file was gone before its bytes were sent."""
+    error = ErrorInfo(
+        kind=ErrorKind.UNREADABLE,
+        message="the file was gone before it was delivered",
+        hint="drop it again to have it attached, or dismiss it if it is not needed",
+    )
+    return Change(to=State.VANISHED, at=at, by=by, detail="the file is gone", error=error)
+
+
+def superseded(*, at: datetime, by: str) -> Change:
+    """Newer bytes are at the path: their own delivery takes over."""
+    return Change(to=State.SUPERSEDED, at=at, by=by, detail="newer bytes came while it was under way")
+
+
+def held(error: ErrorInfo, *, at: datetime, by: str, forget: bool = False) -> Change:
+    """Only a person can help."""
+    return Change(
+        to=State.HELD,
+        at=at,
+        by=by,
+        detail=error.message,
+        error=error,
+        counts=True,
+        close_intent=True,
+        forget_receipts=forget,
+    )
+
+
+def retry_later(
+    delivery: Delivery,
+    trouble: Trouble,
+    policy: RetryPolicy,
+    *,
+    at: datetime,
+    by: str,
+    share: float,
+    forget: bool = False,
+) -> Change:
+    """Passing trouble: wait with jitter, or give up when the delivery has waited long enough.
+
+    `share` is a random number from [0, 1); `forget` drops what earlier calls returned.
+    """
+    decision = decide_retry(
+        policy,
+        attempts=delivery.attempts + 1,
+        waited=delivery.waited,
+        share=share,
+        asked=trouble.retry_after,
+    )
+    if isinstance(decision, GiveUp):
+        return held(_given_up(trouble, decision.waited), at=at, by=by, forget=forget)
+    return Change(
+        to=State.WAITING,
+        at=at,
+        by=by,
+        detail=trouble.message,
+        error=trouble.info,
+        next_attempt_at=at + timedelta(seconds=decision.seconds),
+        counts=True,
+        waits=decision.seconds,
+        close_intent=True,
+        forget_receipts=forget,
+    )
+
+
+def in_doubt(trouble: Trouble, call: str, *, at: datetime, by: str) -> Change:
+    """The answer to a call that must not be repeated blindly was lost: its intent stays open."""
+    error = ErrorInfo(
+        kind=ErrorKind.UNKNOWN_OUTCOME,
+        message=f"the answer to `{call}` was lost: {trouble.message}",
+        hint=trouble.hint,
+    )
+    return Change(to=State.DOUBTFUL, at=at, by=by, detail=error.message, error=error, counts=True)
+
+
+def after_trouble(
+    delivery: Delivery,
+    trouble: Trouble,
+    policy: RetryPolicy,
+    *,
+    at: datetime,
+    by: str,
+    share: float,
+    probe: bool,
+) -> Change:
+    """Decide by the severity of a trouble that leaves no doubt. `probe`: it went through a closed gate.
+
+    A registration that storage contradicts (`trouble.restart`) starts over from `open` once: a second
+    contradiction in a row is held.
+    """
+    passing = trouble.severity in (Severity.PASSING, Severity.UNKNOWN)
+    if trouble.severity is Severity.REFUSED or (probe and passing):
+        return put_back(at=at, by=by, detail=trouble.message, error=trouble.info)
+    again = trouble.restart and (delivery.error is None or delivery.error.kind is not trouble.kind)
+    if passing or again:
+        return retry_later(delivery, trouble, policy, at=at, by=by, share=share, forget=trouble.restart)
+    return held(trouble.info, at=at, by=by, forget=trouble.restart)
+
+
+def after_asking(
+    delivery: Delivery, outcome: Reconciled, on_doubt: OnDoubt, *, last: bool, at: datetime, by: str
+) -> Change:
+    """Decide about a doubtful delivery once the destination has been asked.
+
+    `last`: the lost answer was that of the destination's last call, so that a call that took effect means
+    the delivery is attached; else it goes on with the next call.
+    """
+    call = delivery.intent or "call"
+    if outcome.answer is Answer.TOOK_EFFECT and last:
+        return Change(
+            to=State.DONE,
+            at=at,
+            by=by,
+            detail=f"`{call}` had taken effect",
+            remote_id=outcome.receipt["remote_id"],
+            close_intent=True,
+        )
+    if outcome.answer is Answer.TOOK_EFFECT:
+        went_on = put_back(at=at, by=by, detail=f"`{call}` had taken effect, the next call may start")
+        return replace(went_on, receipts={call: outcome.receipt})
+    if outcome.answer is Answer.DID_NOT:
+        return put_back(at=at, by=by, detail=f"`{call}` had not taken effect, it is made again")
+    if on_doubt is OnDoubt.RETRY:
+        return put_back(at=at, by=by, detail=f"`{call}` is made again, as `on_doubt: retry` says")
+    message = delivery.error.message if delivery.error else f"the answer to `{call}` was lost"
+    error = ErrorInfo(kind=ErrorKind.UNKNOWN_OUTCOME, message=message, hint=outcome.hint)
+    return Change(to=State.HELD, at=at, by=by, detail="the destination cannot tell", error=error)
+
+
+def _given_up(trouble: Trouble, waited: float) -> ErrorInfo:
+    return ErrorInfo(
+        kind=ErrorKind.GIVEN_UP,
+        message=f"given up after {waited / 3600:.1f} hours of waiting; last trouble: {trouble.message}",
+        hint=trouble.hint or "when the cause is gone: attachd retry ID",
+    )

@@ -1,0 +1,370 @@
+"""What the pipeline asks of the rooms beside it: `ledger`, `folders`, `destinations` keep these promises."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Protocol, Self
+
+from attachd.model import (
+    Delivery,
+    ErrorInfo,
+    FileVersion,
+    FolderRecord,
+    PlannedDelivery,
+    Signs,
+    Standing,
+    State,
+)
+
+Receipt = Mapping[str, str]
+"""What a finished call returned and a later call or run needs. Never a secret, never a signed URL."""
+
+
+class Clock(Protocol):
+    """The two clocks: `now` for records (UTC, aware), `monotonic` (seconds) for every wait."""
+
+    def now(self) -> datetime:
+        """Give the wall-clock time, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give seconds of a clock that never jumps."""
+        ...
+
+
+# --- the ledger -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """What intake has decided about a settled file: its standing and what is to be delivered.
+
+    `planned` is empty unless the standing is `matched`. `reason` is given for `unmatched` and `parked`.
+    `sha256` is given where the decision needed the hash.
+    """
+
+    folder_id: int
+    path: str
+    signs: Signs
+    standing: Standing
+    reason: ErrorInfo | None = None
+    planned: Sequence[PlannedDelivery] = ()
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One move of a delivery, written by compare-and-set together with its history row.
+
+    Attributes:
+        to: the new state.
+        at: when, UTC.
+        by: who: `run 7`, `recover`, or a person's command such as `retry`.
+        detail: why, in a few words a stranger understands.
+        error: stands in the row from now on; None clears it.
+        next_attempt_at: for `waiting`: when it is looked at again.
+        counts: one more attempt is counted.
+        waits: seconds of retry delay to add to the give-up clock.
+        remote_id: for `done`.
+        close_intent: the open intent is answered or disproved.
+        receipts: what calls returned that is not recorded yet, kept together with the move.
+        forget_receipts: the calls made so far are worthless (another ETag, bytes gone): start over.
+    """
+
+    to: State
+    at: datetime
+    by: str
+    detail: str = ""
+    error: ErrorInfo | None = None
+    next_attempt_at: datetime | None = None
+    counts: bool = False
+    waits: float = 0.0
+    remote_id: str | None = None
+    close_intent: bool = False
+    receipts: Mapping[str, Receipt] = field(default_factory=dict)
+    forget_receipts: bool = False
+
+
+class Place(Enum):
+    """Where a delivery stands among those with the same bytes and target."""
+
+    FIRST = "first"  # no elder: go on and deliver
+    FOLLOWS = "follows"  # moved to `waiting` or `held` behind its elder
+    ATTACHED = "attached"  # its elder is done: moved to `duplicate`
+
+
+class FolderLedger(Protocol):
+    """What a folder's scan needs to remember and to ask."""
+
+    def known(self, folder_id: int, directory: str) -> set[tuple[str, int, int, int]]:
+        """Give (name, size, mtime_ns, ctime_ns) of every file version recorded in one directory.
+
+        `directory` is relative to the folder, "" for the folder itself. Versions whose standing is `gone`
+        are left out, so that a file that comes back is seen as new.
+        """
+        ...
+
+    def pending_paths(self, folder_id: int) -> Iterator[str]:
+        """Stream the paths whose absence matters: ready or waiting deliveries, unmatched and parked files."""
+        ...
+
+    def record_existing(self, folder_id: int, files: Sequence[tuple[str, Signs]], at: datetime) -> None:
+        """Record files that lay there before the first start, in one transaction."""
+        ...
+
+    def finish_first_scan(self, folder_id: int) -> None:
+        """Note that the folder's first scan is complete."""
+        ...
+
+
+class Ledger(FolderLedger, Protocol):
+    """The memory of attachd. What a method wrote is durable when it returns, unless it says otherwise."""
+
+    def open_folder(self, path: str, filesystem: str, at: datetime) -> FolderRecord:
+        """Give the folder's record; a folder seen for the first time gets one, first started `at`."""
+        ...
+
+    def latest(self, folder_id: int, path: str) -> FileVersion | None:
+        """Give the newest version known at a path, or None."""
+        ...
+
+    def record(self, new: NewVersion, at: datetime) -> Sequence[int]:
+        """Write what became of a settled file and give the ids of its new deliveries.
+
+        A version whose newest predecessor has the same signs and is not `gone` is known already: nothing is
+        written and nothing returned, except that an unmatched or parked one is judged again in place.
+        Undelivered deliveries of earlier versions without an open intent become `superseded` (`active` ones
+        are left to their worker, whose last look at the file decides).
+        """
+        ...
+
+    def same_bytes(self, folder_id: int, path: str, signs: Signs, sha256: str, at: datetime) -> bool:
+        """Note that only the signs of the newest version changed: no new version.
+
+        False, and nothing written, where the newest version has another hash by now. A version whose bytes
+        were never read gets its hash here.
+
+        Its deliveries that wait because the file seemed to change become ready, and so do held ones
+        without an open intent: dropping a file again asks for another try.
+        """
+        ...
+
+    def gone(self, folder_id: int, path: str, at: datetime) -> None:
+        """Note that a path is gone: its ready and waiting deliveries vanish, a mere note is forgotten."""
+        ...
+
+    def claim(
+        self, destination: str, run: str, at: datetime, limit: int, *, except_folders: Sequence[int] = ()
+    ) -> Sequence[Delivery]:
+        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first."""
+        ...
+
+    def next_due(self, destination: str) -> datetime | None:
+        """Give the earliest `next_attempt_at` of a waiting delivery, or None."""
+        ...
+
+    def doubtful(self, destination: str) -> Sequence[Delivery]:
+        """Give the deliveries whose last call was never answered."""
+        ...
+
+    def identify(self, delivery: Delivery, sha256: str, at: datetime, by: str) -> Place:
+        """Record the hash of an active delivery's file and find its place among the same bytes.
+
+        Same bytes means: same SHA-256 (and, for files of zero bytes, the same filename), same destination,
+        same target. A held elder without an open intent becomes ready: its file was dropped again.
+        """
+        ...
+
+    def begin_call(self, delivery: Delivery, call: str) -> None:
+        """Note which call is under way, for people to see. Not waited for."""
+        ...
+
+    def record_receipt(self, delivery: Delivery, call: str, receipt: Receipt) -> None:
+        """Keep what a finished call returned. Not waited for: it is durable before the next intent is."""
+        ...
+
+    def record_intent(self, delivery: Delivery, call: str) -> bool:
+        """Announce a call that must not be repeated blindly. False: not ours any more, do not call."""
+        ...
+
+    def change(self, delivery: Delivery, change: Change) -> bool:
+        """Move a delivery from the state (and the run) it was read in; False where somebody was faster.
+
+        Followers move along in the same transaction: elder done makes waiting ones `duplicate`; elder held
+        makes them held; elder superseded, dismissed or vanished lets the next one take over; an elder that
+        leaves `held` makes held followers ready. `done` is refused while the delivery has no remote id.
+        """
+        ...
+
+    def newer_version_exists(self, delivery: Delivery) -> bool:
+        """Say whether the delivery's path has a newer version by now."""
+        ...
+
+    def recover(self, run: str, at: datetime) -> Mapping[State, int]:
+        """Take over what other runs left `active`: doubtful where an intent is open, ready elsewhere."""
+        ...
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+class OpenFile(Protocol):
+    """A settled file, opened once. Used by one worker; closed by leaving its context."""
+
+    size: int
+
+    def __enter__(self) -> Self:
+        """Hand over the open file."""
+        ...
+
+    def __exit__(self, *exception: object) -> None:
+        """Close it."""
+        ...
+
+    def read(self, length: int = -1, /) -> bytes:
+        """Give at most `length` bytes from where the last read ended.
+
+        Raises:
+            FileUnreadable: the system refuses to go on reading.
+        """
+        ...
+
+    def rewind(self) -> None:
+        """Start reading from the first byte again."""
+        ...
+
+    def unchanged(self) -> bool:
+        """Say whether the file still has the signs it was opened with."""
+        ...
+
+    def sha256(self) -> str:
+        """Read all of it and give the SHA-256, in hex.
+
+        Raises:
+            FileChanged: it is shorter or longer than when it was opened.
+            FileUnreadable: the system refuses to go on reading.
+        """
+        ...
+
+
+class Files(Protocol):
+    """How workers get at the files of the watched folders."""
+
+    def open(self, folder: str, path: str, signs: Signs) -> OpenFile:
+        """Open a settled file without following a link anywhere.
+
+        Raises:
+            FileGone, FileChanged, FileUnreadable, NotRegular: it is not as it was seen.
+        """
+        ...
+
+    def look_again(self, folder: str, path: str, signs: Signs) -> None:
+        """Make sure that the file is still as it was seen.
+
+        Raises:
+            FileGone, FileChanged, FileUnreadable, NotRegular: it is not.
+        """
+        ...
+
+    def is_there(self, folder: str) -> bool:
+        """Say whether the folder itself can be read at the moment."""
+        ...
+
+
+# --- destinations ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """What a destination needs to know of a delivery."""
+
+    delivery_id: int
+    filename: str
+    target: Mapping[str, str]
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """Leave to send bytes, good for one attempt. Holds a signed URL, so it is never stored or printed.
+
+    `receipts` are calls that need not be made any more (a destination that knows the bytes already).
+    """
+
+    url: str = field(repr=False)
+    content_type: str
+    facts: Receipt = field(default_factory=dict)
+    receipts: Mapping[str, Receipt] = field(default_factory=dict)
+
+
+class Body(Protocol):
+    """The bytes of one file, read once in blocks; hashes what it gives out."""
+
+    size: int
+
+    def read(self, length: int = -1, /) -> bytes:
+        """Give at most `length` bytes, b"" at the end.
+
+        Raises:
+            FileChanged: the file became shorter than `size`.
+            FileUnreadable: the system refuses to go on reading.
+        """
+        ...
+
+    def md5_hex(self) -> str:
+        """Give the MD5 of what was read so far, in hex."""
+        ...
+
+
+class Answer(Enum):
+    """What a destination can say about a call whose answer was lost."""
+
+    TOOK_EFFECT = "took effect"
+    DID_NOT = "did not take effect"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """The outcome of asking a destination about a lost answer; `receipt` where the call took effect."""
+
+    answer: Answer
+    receipt: Receipt = field(default_factory=dict)
+    hint: str = ""
+
+
+class Destination(Protocol):
+    """A configured account that files can be attached to. Used by many workers at once.
+
+    Every method raises `Trouble` where the other side did not do it.
+
+    Attributes:
+        name: as in rules.yaml.
+        final_calls: the calls after `put`, in order. None of them may be repeated blindly: the pipeline
+            writes a durable intent before each. The receipt of the last one has `remote_id`.
+    """
+
+    name: str
+    final_calls: tuple[str, ...]
+
+    def open(self, upload: Upload) -> Ticket:
+        """Ask for leave to send the bytes. May be repeated freely."""
+        ...
+
+    def put(self, ticket: Ticket, upload: Upload, body: Body) -> Receipt:
+        """Send the bytes to storage. May be repeated with a fresh ticket."""
+        ...
+
+    def complete(self, call: str, upload: Upload, receipts: Mapping[str, Receipt]) -> Receipt:
+        """Make one of the final calls, with what the calls before it returned."""
+        ...
+
+    def reconcile(self, call: str, upload: Upload, receipts: Mapping[str, Receipt]) -> Reconciled:
+        """Find out whether a call whose answer was lost took effect."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back."""
+        ...

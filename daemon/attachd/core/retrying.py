@@ -1,0 +1,42 @@
+"""When to try again: full jitter, a cap, and an end. Pure: the random number is an argument.
+
+Full jitter (a uniform share of the exponential step) keeps many waiting deliveries from coming back in
+step with each other: "Exponential Backoff And Jitter", AWS Architecture Blog.
+"""
+
+from dataclasses import dataclass
+
+from attachd.core.settings import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryAfter:
+    """Try again after `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """The delivery has waited longer than `retry.give_up_after`; a person decides."""
+
+    waited: float
+
+
+def decide_retry(
+    policy: RetryPolicy, *, attempts: int, waited: float, share: float, asked: float | None = None
+) -> RetryAfter | GiveUp:
+    """Decide when a delivery that met passing trouble is tried again.
+
+    Args:
+        policy: the destination's retry settings.
+        attempts: attempts made so far, this one included: at least 1.
+        waited: seconds of delay spent on this delivery so far.
+        share: a random number from [0, 1).
+        asked: seconds the other side asked us to wait (`Retry-After`), which is honoured up to the cap.
+    """
+    step = min(policy.cap, policy.first * 2.0 ** min(attempts - 1, 32))
+    seconds = max(step * share, min(asked or 0.0, policy.cap), min(policy.first, step) / 2)
+    if waited + seconds > policy.give_up_after:
+        return GiveUp(waited=waited)
+    return RetryAfter(seconds=seconds)
