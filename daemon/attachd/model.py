@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
-from os import stat_result
+from typing import Protocol
 
 
 class State(StrEnum):
@@ -87,6 +87,30 @@ class ErrorInfo:
     hint: str = ""
 
 
+class StatFacts(Protocol):
+    """The part of `os.stat_result` that `Signs` are made of."""
+
+    @property
+    def st_size(self) -> int:
+        """Give the size in bytes."""
+        ...
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """Give when the bytes were changed, in nanoseconds."""
+        ...
+
+    @property
+    def st_ctime_ns(self) -> int:
+        """Give when the inode was changed, in nanoseconds."""
+        ...
+
+    @property
+    def st_blocks(self) -> int:
+        """Give the 512-byte blocks that are allocated."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
     """The signs by which a change of a file is noticed. Device and inode are never among them.
@@ -100,7 +124,7 @@ class Signs:
     blocks: int = field(default=0, compare=False)
 
     @classmethod
-    def of(cls, stat: stat_result) -> "Signs":
+    def of(cls, stat: StatFacts) -> "Signs":
         """Take the signs from the result of a stat call."""
         return cls(
             size=stat.st_size,

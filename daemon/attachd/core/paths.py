@@ -1,6 +1,6 @@
-"""The escaped form of a path: what leaves the process and what the ledger's text columns hold.
+r"""The escaped form of a path: what leaves the process and what the ledger's text columns hold.
 
-Bytes that are not UTF-8 stand as `\\xNN`, a backslash as `\\x5c`, everything else as it is. The form is
+Bytes that are not UTF-8 stand as `\xNN`, a backslash as `\x5c`, everything else as it is. The form is
 exact: `unescape(escape(path)) == path` for every path that `os.fsdecode` can give.
 """
 

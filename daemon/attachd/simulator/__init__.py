@@ -1,0 +1,10 @@
+"""A strict local stand-in for ION and its storage, written from the vendor's pages alone.
+
+It imports nothing else of this project, so that what it refuses is what the vendor's pages refuse, not
+what the rest of the program believes. It needs the extra `simulator` (graphql-core).
+"""
+
+from attachd.simulator.server import TOKEN, Simulator, serve
+from attachd.simulator.targets import Ids
+
+__all__ = ["TOKEN", "Ids", "Simulator", "serve"]

@@ -1,0 +1,212 @@
+"""The simulator as a whole: start it, ask it what happened, make it fail, stop it.
+
+It speaks on loopback only. `GET /` is a page for people, `GET /record` and `DELETE /record` the record of
+what happened, `GET`, `POST` and `DELETE /faults` the fault script (see `faults`), `POST /graphql` is ION, and
+everything under `/storage/` is the storage behind its signed URLs. Which object ids exist: see `targets`.
+"""
+
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from attachd.simulator.faults import Faults, parse_rule
+from attachd.simulator.handler import Handler, Site
+from attachd.simulator.ion import Ion, Terms
+from attachd.simulator.listener import Listener
+from attachd.simulator.storage import Storage
+from attachd.simulator.targets import Ids
+from attachd.simulator.world import Attachment, Stored, World
+
+TOKEN = "simulator-token"  # noqa: S105 - public on purpose: it opens nothing but a simulator
+
+
+class Simulator:
+    """A strict local ION with its storage, on 127.0.0.1.
+
+    It may be started again after a stop, at the same address: the record and what ION knows stay, the bytes
+    that were stored do not. Also a context manager.
+
+    Args:
+        port: 0 for any free one.
+        token: the only one that is accepted.
+        seed: makes storage keys and signatures repeatable; empty: random ones.
+        ids: which objects exist, see `targets`.
+        url_lifetime: seconds for which a signed URL serves.
+        organization: domain of the organization that `currentUser` tells.
+        clock: UNIX time in seconds, by which URLs expire.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        token: str = TOKEN,
+        seed: str = "",
+        ids: Ids | None = None,
+        url_lifetime: int = 300,
+        organization: str = "simulator.example",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.token = token
+        self._port = port
+        self._terms = Terms(
+            token=token, ids=ids or Ids(), organization=organization, url_lifetime=url_lifetime
+        )
+        self._world = World(seed=seed, clock=clock)
+        self._faults = Faults()
+        self._running: _Running | None = None
+
+    def start(self) -> None:
+        """Listen and serve in threads of its own.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        if self._running is None:
+            self._running = _Running(self._port, self._site)
+            self._port = self._running.port
+            self._faults.open()
+
+    def stop(self) -> None:
+        """Cut every connection, end every thread and remove the stored bytes."""
+        if self._running is not None:
+            self._faults.close()
+            self._running.end()
+            self._running = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Give the base address, without a slash at the end; it stays the same after a stop."""
+        if self._port == 0:
+            raise RuntimeError("the simulator has no address before it is started")
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def graphql_url(self) -> str:
+        """Give ION's address."""
+        return f"{self.url}/graphql"
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Give every attachment in the order of creation."""
+        return self._world.attachments
+
+    @property
+    def puts(self) -> tuple[Stored, ...]:
+        """Give every accepted PUT in the order of completion."""
+        return self._world.puts
+
+    @property
+    def call_counts(self) -> Counter[str]:
+        """Give how often each call and each GraphQL root field was asked for, refused ones included.
+
+        Calls are `open`, `put`, `register`, `query` (other GraphQL), `get` and `redirected`.
+        """
+        return self._world.calls
+
+    @property
+    def faults_left(self) -> list[dict[str, Any]]:
+        """Give the fault rules that have not struck as often as they should."""
+        return self._faults.left()
+
+    def fault(
+        self,
+        *,
+        do: str | Mapping[str, Any],
+        call: str = "any",
+        times: int = 1,
+        match: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append a rule to the fault script; `faults` says what each value means.
+
+        Raises:
+            ValueError: it is no rule.
+        """
+        do = do if isinstance(do, str) else dict(do)
+        rule = parse_rule({"call": call, "do": do, "times": times, "match": dict(match or {})})
+        self._faults.add([rule])
+
+    def clear_faults(self) -> None:
+        """Forget the fault script and end every silence."""
+        self._faults.clear()
+
+    def reset(self) -> None:
+        """Forget attachments, stored objects and counters."""
+        self._world.reset()
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:
+        """Wait until the predicate holds, looked at after each call, PUT and attachment.
+
+        Args:
+            predicate: may read this simulator; must not wait itself.
+            timeout: seconds.
+
+        Returns:
+            Whether it held in time.
+        """
+        return self._world.wait_for(predicate, timeout)
+
+    def _site(self, url: str, directory: Path) -> Site:
+        return Site(
+            url=url,
+            world=self._world,
+            faults=self._faults,
+            ion=Ion(self._world, self._terms, url),
+            storage=Storage(self._world, directory),
+            about={
+                "graphql_url": f"{url}/graphql",
+                "token": self.token,
+                "unknown": self._terms.ids.unknown,
+                "forbidden": self._terms.ids.forbidden,
+            },
+        )
+
+
+class _Running:
+    """What lives from a start to a stop: listener, threads and the directory of the bytes."""
+
+    def __init__(self, port: int, site: Callable[[str, Path], Site]) -> None:
+        self._listener = Listener(port)
+        self.port = self._listener.server_port
+        self._directory = tempfile.TemporaryDirectory(prefix="simulator-")
+        shared = site(f"http://127.0.0.1:{self.port}", Path(self._directory.name))
+        self._listener.RequestHandlerClass = partial(Handler, shared)
+        self._thread = threading.Thread(target=self._listener.accept_all, name="simulator", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._listener.end()
+        self._thread.join()
+        self._listener.cut()
+        self._listener.server_close()
+        self._directory.cleanup()
+
+
+def serve(port: int, announce: Callable[[str], None], stop: threading.Event) -> None:
+    """Run a simulator until `stop` is set; the command `attachd simulator`.
+
+    Args:
+        port: 0 for any free one.
+        announce: gets one line at a time: what to set to use the simulator, and where its page is.
+        stop: set it to end.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    with Simulator(port) as simulator:
+        announce(f"export ION_URL={simulator.graphql_url}")
+        announce(f"export ION_TOKEN={simulator.token}")
+        announce(f"# What arrives is shown at {simulator.url}/")
+        stop.wait()
