@@ -1,0 +1,137 @@
+"""`destinations` of the document → destination settings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from attachd.config.addresses import Fault, is_host, proxy_fault, url_fault
+from attachd.config.context import UNSET_URL, Context
+from attachd.config.document import Destination, EnvTable, Limits, OAuth, Retry, Timeouts
+from attachd.config.secrets import secret_ref
+from attachd.config.wording import Location
+from attachd.core.settings import DestinationSettings, OnDoubt, RetryPolicy, SecretRef
+
+T = TypeVar("T")
+
+_NONE = SecretRef(source="env", value="")
+
+
+def build_destination(name: str, given: Destination, context: Context) -> DestinationSettings:
+    """Check one destination and give its settings, which are good only if nothing was reported."""
+    at: Location = ("destinations", name)
+    timeouts, limits = given.timeouts or Timeouts(), given.limits or Limits()
+    default = DestinationSettings(name=name, kind=given.kind or "ion", url=UNSET_URL, token=_NONE)
+    _check_hosts(given, at, context)
+    _check_amounts(given, at, context)
+    return DestinationSettings(
+        name=name,
+        kind=default.kind,
+        url=_url(given.url, (*at, "url"), context),
+        token=_token(given, at, context),
+        auth_scheme=_or(given.auth_scheme, default.auth_scheme),
+        workers=_or(given.workers, default.workers),
+        ca_file=_ca_file(given.ca_file, (*at, "ca_file"), context),
+        proxy=_checked(given.proxy, proxy_fault(given.proxy or "http://h"), (*at, "proxy"), context),
+        connect_timeout=_or(timeouts.connect, default.connect_timeout),
+        read_timeout=_or(timeouts.read, default.read_timeout),
+        max_file_size=_or(limits.max_file_size, default.max_file_size),
+        retry=_retry(given.retry or Retry(), (*at, "retry"), context),
+        storage_hosts=_hosts(given.storage_hosts),
+        on_doubt=OnDoubt(given.on_doubt or "hold"),
+        validate_upload=_or(given.validate_upload, default.validate_upload),
+    )
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _checked(value: str | None, fault: Fault | None, at: Location, context: Context) -> str | None:
+    if value is not None and fault:
+        context.report.error(at, *fault)
+    return value
+
+
+def _url(given: str | EnvTable | None, at: Location, context: Context) -> str:
+    if given is None:
+        return UNSET_URL
+    url = context.from_environment(given, at, UNSET_URL)
+    fault = url_fault(url)
+    if fault and isinstance(given, EnvTable) and context.environ.get(given.env or ""):
+        context.outside(at, f"the value of ${given.env} {fault[0]}", fault[1])
+        return url if context.resolve else UNSET_URL
+    _checked(url, fault, at, context)
+    return url
+
+
+def _token(given: Destination, at: Location, context: Context) -> SecretRef:
+    token_given = given.token is not None or context.report.has_error_at((*at, "token"))
+    oauth_given = given.oauth is not None or context.report.has_error_at((*at, "oauth"))
+    if given.oauth:
+        _check_oauth(given.oauth, (*at, "oauth"), context)
+    if token_given and oauth_given:
+        context.report.error(
+            (*at, "oauth"), "there is a `token` already", "keep one of `token` and `oauth`", key=True
+        )
+    if not token_given and not oauth_given:
+        context.report.error((*at, "token"), "`token` or `oauth` is missing", "add `token: {env: NAME}`")
+    return _NONE if given.token is None else secret_ref(given.token, (*at, "token"), context)
+
+
+def _check_oauth(oauth: OAuth, at: Location, context: Context) -> None:
+    _checked(oauth.token_url, url_fault(oauth.token_url or "https://h"), (*at, "token_url"), context)
+    if oauth.client_id is not None:
+        context.from_environment(oauth.client_id, (*at, "client_id"), "")
+    if oauth.client_secret is not None:
+        secret_ref(oauth.client_secret, (*at, "client_secret"), context)
+
+
+def _ca_file(given: str | None, at: Location, context: Context) -> str | None:
+    if given is None:
+        return None
+    path = context.absolute(given)
+    if not Path(path).is_file():
+        context.outside(at, "there is no such file", "name a file with certificates in PEM form")
+    return path
+
+
+def _retry(given: Retry, at: Location, context: Context) -> RetryPolicy:
+    default = RetryPolicy()
+    policy = RetryPolicy(
+        first=_or(given.first, default.first),
+        cap=_or(given.cap, max(default.cap, given.first or 0)),
+        give_up_after=_or(given.give_up_after, default.give_up_after),
+    )
+    if policy.first > policy.cap:
+        context.report.error((*at, "first"), "must not be longer than `cap`")
+    return policy
+
+
+def _hosts(given: list[str] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(host.lower() for host in given)
+
+
+def _check_hosts(given: Destination, at: Location, context: Context) -> None:
+    for index, host in enumerate(given.storage_hosts or ()):
+        if not is_host(host):
+            where = (*at, "storage_hosts", index)
+            context.report.error(where, "is no host name", "write the host alone: no https://, no port, no *")
+    if given.storage_hosts == []:
+        context.report.error((*at, "storage_hosts"), "must not be empty", "leave it out to allow any host")
+
+
+def _check_amounts(given: Destination, at: Location, context: Context) -> None:
+    for where, amount in _amounts(given):
+        if amount is not None and amount <= 0:
+            context.report.error((*at, *where), "must be more than nothing")
+
+
+def _amounts(given: Destination) -> Iterator[tuple[tuple[str, str], float | None]]:
+    timeouts, limits, retry = given.timeouts or Timeouts(), given.limits or Limits(), given.retry or Retry()
+    yield ("timeouts", "connect"), timeouts.connect
+    yield ("timeouts", "read"), timeouts.read
+    yield ("limits", "max_file_size"), limits.max_file_size
+    yield ("limits", "bandwidth"), limits.bandwidth
+    yield ("retry", "first"), retry.first
+    yield ("retry", "cap"), retry.cap
+    yield ("retry", "give_up_after"), retry.give_up_after

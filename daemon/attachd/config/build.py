@@ -1,0 +1,120 @@
+"""The document → `Settings`. Every part is checked whatever became of the others."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from attachd.config.accounts import build_destination
+from attachd.config.addresses import is_loopback, listen_fault, listen_host
+from attachd.config.context import Context
+from attachd.config.document import Document, Log, Service
+from attachd.config.places import build_folders
+from attachd.config.queries import check_lookup
+from attachd.config.rulebook import Surroundings, captures_of
+from attachd.config.search import default_ledger
+from attachd.config.secrets import secret_ref
+from attachd.config.wording import Location, quoted
+from attachd.core.patterns import PatternError, check_type
+from attachd.core.settings import LogFormat, ServiceSettings, Settings
+
+_ANY_TYPE = "[^/]+"
+
+
+def build(document: Document, file: Path, context: Context) -> Settings:
+    """Check what the keys mean for each other and give the settings, good only if nothing was reported."""
+    destinations = {
+        name: build_destination(name, given, context) for name, given in (document.destinations or {}).items()
+    }
+    around = Surroundings(
+        types=_types(document, context),
+        kinds=_kinds(document, context),
+        lookups=_named(("lookups",), context),
+        case_sensitive=False,
+    )
+    folders = build_folders(document.folders or (), around, context)
+    _check_lookups(document, context)
+    return Settings(
+        file=str(file),
+        ledger=_ledger(document.ledger, file, context),
+        service=_service(document.service or Service(), context),
+        timezone=_timezone(document.timezone, context),
+        destinations=destinations,
+        folders=folders,
+    )
+
+
+def _ledger(given: str | None, file: Path, context: Context) -> str:
+    return str(default_ledger(file)) if given is None else context.absolute(given)
+
+
+def _named(at: tuple[str, ...], context: Context) -> frozenset[str]:
+    """Give the names under a key as the file has them, also those whose value is wrong."""
+    return frozenset(str(each[-1]) for each in context.report.places if each[:-1] == at and each)
+
+
+def _kinds(document: Document, context: Context) -> Mapping[str, str | None]:
+    sound = document.destinations or {}
+    names = _named(("destinations",), context)
+    return {name: sound[name].kind if name in sound else None for name in sorted(names)}
+
+
+def _types(document: Document, context: Context) -> Mapping[str, str]:
+    types = dict.fromkeys(_named(("types",), context), _ANY_TYPE)
+    for name, regex in (document.types or {}).items():
+        try:
+            check_type(name, regex)
+        except PatternError as error:
+            context.report.error(("types", name), error.message, error.hint, offset=error.offset)
+        else:
+            types[name] = regex
+    return types
+
+
+def _check_lookups(document: Document, context: Context) -> None:
+    rules = [rule for folder in document.folders or () for rule in folder.rules or ()]
+    captures = frozenset[str]().union(*(captures_of(rule) for rule in rules))
+    for name, queries in (document.lookups or {}).items():
+        check_lookup(queries, ("lookups", name), captures, context.report)
+
+
+def _timezone(name: str | None, context: Context) -> ZoneInfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # OSError: a directory such as `Europe`, or a name too long
+        context.report.error(
+            ("timezone",), f"{quoted(name)} is no time zone", "write for example Europe/Berlin"
+        )
+        return None
+
+
+def _service(given: Service, context: Context) -> ServiceSettings:
+    _check_status(given, context)
+    default, log = ServiceSettings(), given.log or Log()
+    return ServiceSettings(
+        drain=default.drain if given.drain is None else given.drain,
+        log_level=log.level or default.log_level,
+        log_format=LogFormat(log.format or default.log_format),
+    )
+
+
+def _check_status(given: Service, context: Context) -> None:
+    report = context.report
+    at = ("service", "status_token")
+    if given.status_token is not None:
+        secret_ref(given.status_token, at, context)
+    if given.status is None:
+        return
+    fault = listen_fault(given.status)
+    if fault:
+        report.error(("service", "status"), *fault)
+    elif given.status_token is None and not is_loopback(listen_host(given.status)):
+        _say_token_missing(at, context)
+
+
+def _say_token_missing(at: Location, context: Context) -> None:
+    if not context.report.has_error_at(at):
+        context.report.error(
+            at, "`status_token` is missing", "it is required where the page leaves this machine"
+        )

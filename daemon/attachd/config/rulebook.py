@@ -1,0 +1,216 @@
+"""One rule of the document → a compiled `Rule`."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from attachd.config.context import Context
+from attachd.config.document import Example as GivenExample
+from attachd.config.document import Move, Target
+from attachd.config.document import Rule as GivenRule
+from attachd.config.report import Report
+from attachd.config.targets import check_target
+from attachd.config.wording import Location, did_you_mean, quoted
+from attachd.core.patterns import Pattern, PatternError, compile_pattern, compile_regex
+from attachd.core.rules import Example, Rule
+from attachd.core.templates import (
+    AFTER_HASH,
+    BUILT_INS,
+    Template,
+    TemplateError,
+    parse_filename,
+    parse_template,
+)
+
+_CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::[^{}]*)?\}|\(\?P<([A-Za-z_][A-Za-z0-9_]*)>")
+_KNOWN_LATE = BUILT_INS
+_KNOWN_EARLY = BUILT_INS - AFTER_HASH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a rule refers to.
+
+    Attributes:
+        types: name and regular expression of those under `types`, sound or not.
+        kinds: the kind of each destination, None where it is not known because of another mistake.
+        lookups: the names under `lookups`.
+        case_sensitive: of the rule's folder.
+    """
+
+    types: Mapping[str, str]
+    kinds: Mapping[str, str | None]
+    lookups: frozenset[str]
+    case_sensitive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """The captures of a rule: in every pattern, and in any of them."""
+
+    every: frozenset[str]
+    some: frozenset[str]
+
+
+def build_rule(given: GivenRule, at: Location, around: Surroundings, context: Context) -> Rule | None:
+    """Check one rule and give it compiled; None where something in it was reported."""
+    report = context.report
+    patterns = _patterns(given, at, around, report)
+    names = _names(given, patterns)
+    target = _target(given.target, (*at, "target"), names, report)
+    filename = _template(
+        given.filename or "{file}", (*at, "filename"), parse_filename, _KNOWN_LATE, names, report
+    )
+    _check_others(given, at, names, report)
+    _check_destination(given, at, around, report)
+    if report.has_error_at(at) or filename is None or given.name is None or given.to is None:
+        return None
+    return Rule(
+        name=given.name,
+        patterns=patterns,
+        to=given.to,
+        target=target,
+        filename=filename,
+        more=bool(given.continue_),
+        dedupe=given.on_duplicate != "upload",
+        examples=tuple(_example(example) for example in given.examples or ()),
+    )
+
+
+def captures_of(given: GivenRule) -> frozenset[str]:
+    """Give the names that a rule's patterns seem to capture, whether or not they compile."""
+    return frozenset[str]().union(*(_names_in(text) for text in (*_many(given.match), *_many(given.regex))))
+
+
+def _names_in(text: str) -> frozenset[str]:
+    return frozenset(brace or group for brace, group in _CAPTURE.findall(text))
+
+
+def _many(texts: str | list[str] | None) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts or ())
+
+
+def _patterns(given: GivenRule, at: Location, around: Surroundings, report: Report) -> tuple[Pattern, ...]:
+    match_given = given.match is not None or report.has_error_at((*at, "match"))
+    regex_given = given.regex is not None or report.has_error_at((*at, "regex"))
+    if match_given and regex_given:
+        report.error(
+            (*at, "regex"), "there is a `match` already", "keep one of `match` and `regex`", key=True
+        )
+    if not match_given and not regex_given and at not in report.faulty:
+        report.error((*at, "match"), "`match` or `regex` is missing", 'write `match: "**"` for every file')
+    compiled = [
+        _pattern(text, _place(given.match, index, (*at, "match")), around, report)
+        for index, text in enumerate(_many(given.match))
+    ]
+    if given.regex is not None:
+        compiled.append(_regex(given.regex, (*at, "regex"), around, report))
+    return tuple(each for each in compiled if each is not None)
+
+
+def _place(texts: str | list[str] | None, index: int, at: Location) -> Location:
+    return (*at, index) if isinstance(texts, list) else at
+
+
+def _pattern(text: str, at: Location, around: Surroundings, report: Report) -> Pattern | None:
+    try:
+        pattern = compile_pattern(text, types=around.types, case_sensitive=around.case_sensitive)
+    except PatternError as error:
+        report.error(at, error.message, error.hint, offset=error.offset)
+        return None
+    for warning in pattern.warnings:
+        report.warn(at, warning)
+    return pattern
+
+
+def _regex(text: str, at: Location, around: Surroundings, report: Report) -> Pattern | None:
+    try:
+        return compile_regex(text, case_sensitive=around.case_sensitive)
+    except PatternError as error:
+        report.error(at, error.message, error.hint, offset=error.offset)
+        return None
+
+
+def _names(given: GivenRule, patterns: tuple[Pattern, ...]) -> _Names:
+    """Give the captures; where a pattern is missing or broken, every name that may be one counts."""
+    texts = (*_many(given.match), *_many(given.regex))
+    if patterns and len(patterns) == len(texts):
+        each = [frozenset(pattern.names) for pattern in patterns]
+        return _Names(every=frozenset.intersection(*each), some=frozenset.union(*each))
+    are_readable = bool(texts) and all(text.count("{") == text.count("}") for text in texts)
+    seeming = captures_of(given) if are_readable else _names_in(str(given))
+    return _Names(every=seeming, some=seeming)
+
+
+Parse = Callable[..., Template]
+
+
+def _template(
+    text: str, at: Location, parse: Parse, known: frozenset[str], names: _Names, report: Report
+) -> Template | None:
+    try:
+        template = parse(text, allowed=known | names.some)
+    except TemplateError as error:
+        report.error(at, error.message, error.hint, offset=error.offset)
+        return None
+    for name in sorted(set(template.names) & (names.some - names.every)):
+        hint = "capture it in every pattern, or make two rules of this one"
+        report.error(
+            at, f"{{{name}}} is captured by some of the patterns only", hint, offset=text.index(f"{{{name}}}")
+        )
+    return template
+
+
+def _target(given: Target | None, at: Location, names: _Names, report: Report) -> dict[str, Template]:
+    templates = {}
+    for key in Target.model_fields:
+        for text, where in _target_texts(getattr(given, key, None), (*at, key)):
+            template = _template(text, where, parse_template, _KNOWN_EARLY, names, report)
+            if template is not None:
+                templates[key] = template
+    return templates
+
+
+def _target_texts(value: object, at: Location) -> Iterable[tuple[str, Location]]:
+    if at[-1] == "lookup" or value is None:
+        return ()
+    if isinstance(value, list):
+        return tuple((str(text), (*at, index)) for index, text in enumerate(value))
+    return ((str(value), at),)
+
+
+def _check_others(given: GivenRule, at: Location, names: _Names, report: Report) -> None:
+    """Check the templates that no function uses yet."""
+    if isinstance(given.after, Move) and given.after.move:
+        _template(given.after.move, (*at, "after", "move"), parse_template, _KNOWN_LATE, names, report)
+    if given.complete and given.complete.marker:
+        where = (*at, "complete", "marker")
+        _template(given.complete.marker, where, parse_template, _KNOWN_EARLY, names, report)
+    for index, example in enumerate(given.examples or ()):
+        _check_example(example, (*at, "examples", index), report)
+
+
+def _check_example(example: GivenExample, at: Location, report: Report) -> None:
+    if example.match is False and (example.target or example.filename):
+        report.error(at, "`match: false` and what should come out exclude each other", "keep one of them")
+    if example.path is not None and example.path.startswith("/"):
+        report.error(
+            (*at, "path"), "must be relative to the folder", "leave the folder and the first `/` out"
+        )
+
+
+def _check_destination(given: GivenRule, at: Location, around: Surroundings, report: Report) -> None:
+    if given.to is not None and given.to not in around.kinds:
+        hint = did_you_mean(given.to, around.kinds) or "add it under `destinations`"
+        report.error((*at, "to"), f"there is no destination {quoted(given.to)}", hint)
+    if given.target is not None and given.to is not None:
+        check_target(given.target, around.kinds.get(given.to), (*at, "target"), around.lookups, report)
+
+
+def _example(given: GivenExample) -> Example:
+    return Example(
+        path=given.path or "",
+        target=given.target,
+        filename=given.filename,
+        match=given.match is not False,
+    )
