@@ -19,7 +19,7 @@ _SIGNED_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|token|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]|[\udc80-\udcff]")
 _SYSLOG_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_NOISY = ("urllib3", "watchdog", "fsevents", "requests")
+_NOISY = ("watchdog", "fsevents")  # urllib3 is silenced where it is used: its records hold signed URLs
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
@@ -33,7 +33,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     """
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
-    shared = [
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
