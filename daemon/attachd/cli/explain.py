@@ -1,0 +1,144 @@
+"""`attachd explain`: what the rules make of a path, by the same code that decides for the service."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from attachd.cli.locating import Located, facts_of, locate, noise_in
+from attachd.cli.opening import read_settings
+from attachd.cli.output import printable, write, write_json
+from attachd.core.paths import escape
+from attachd.core.rules import Verdict, judge, planned, refusal
+from attachd.core.settings import Settings
+from attachd.model import PlannedDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """What becomes of one path.
+
+    Attributes:
+        located: where it lies.
+        outcome: one sentence without a full stop.
+        verdicts: of every rule of its folder, in order; none where the file is not even looked at.
+        deliveries: what would be sent; none where nothing would.
+    """
+
+    located: Located
+    outcome: str
+    verdicts: tuple[Verdict, ...] = ()
+    deliveries: tuple[PlannedDelivery, ...] = ()
+
+
+@click.command("explain")
+@click.argument("paths", metavar="PATH…", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.pass_context
+def command(ctx: click.Context, *, paths: tuple[str, ...], as_json: bool) -> int:
+    """Say what the rules make of each PATH: verdicts with reasons, captures, what would be sent where.
+
+    PATH is absolute, or relative to the working directory or to a watched folder; the file need not exist.
+    Sends nothing, needs no secret.
+    """
+    settings = read_settings(ctx)
+    found = [located for path in paths for located in locate(path, settings.folders, os.getcwd())]  # noqa: PTH109 - fsdecode form
+    explained = [explain(located, settings) for located in found]
+    if as_json:
+        write_json([_as_json(each) for each in explained])
+    else:
+        write(*_text(explained))
+    return 0
+
+
+def explain(located: Located, settings: Settings) -> Explained:
+    """Judge one path as the service would."""
+    noise = noise_in(located, settings)
+    if noise is not None:
+        return Explained(
+            located=located,
+            outcome=f"ignored: {escape(noise)} is noise (a built-in name, or the folder's `ignore`)",
+        )
+    if located.kind == "directory":
+        return Explained(located=located, outcome="a directory: files in it are judged one by one")
+    hashed = any(rule.needs_sha256 for rule in located.folder.rules)
+    verdicts = judge(located.folder.rules, facts_of(located, settings, hashed=hashed))
+    deliveries = planned(verdicts)
+    if located.kind not in {"file", "nothing"}:
+        outcome = f"unmatched (not_regular): a {located.kind} is never attached"
+        return Explained(located=located, outcome=outcome, verdicts=verdicts)
+    return Explained(
+        located=located, outcome=_outcome(verdicts, deliveries), verdicts=verdicts, deliveries=deliveries
+    )
+
+
+def _outcome(verdicts: Sequence[Verdict], deliveries: Sequence[PlannedDelivery]) -> str:
+    refused = refusal(verdicts)
+    if deliveries:
+        count = len(deliveries)
+        return f"{count} {'delivery' if count == 1 else 'deliveries'}" + (f"; {refused}" if refused else "")
+    return f"unmatched: {refused}" if refused else "unmatched (no_rule): no rule takes it"
+
+
+def _as_json(explained: Explained) -> dict[str, Any]:
+    located = explained.located
+    return {
+        "folder": escape(located.folder.path),
+        "path": escape(located.path),
+        "kind": None if located.stat is None else located.kind,
+        "outcome": explained.outcome,
+        "rules": [_verdict_json(verdict) for verdict in explained.verdicts],
+        "deliveries": [_delivery_json(delivery) for delivery in explained.deliveries],
+    }
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "rule": verdict.rule,
+        "matched": verdict.matched,
+        "reason": printable(verdict.reason),
+        "captures": {name: escape(text) for name, text in verdict.captures.items()},
+    }
+
+
+def _delivery_json(delivery: PlannedDelivery) -> dict[str, Any]:
+    return {
+        "rule": delivery.rule,
+        "destination": delivery.destination,
+        "target": dict(delivery.target),
+        "filename": delivery.filename,
+    }
+
+
+def _text(explained: Sequence[Explained]) -> list[str]:
+    lines: list[str] = []
+    for each in explained:
+        lines += ["", *_one_text(each)] if lines else _one_text(each)
+    return lines
+
+
+def _one_text(explained: Explained) -> list[str]:
+    located = explained.located
+    there = "" if located.stat else "  (not there: judged as an empty file of now)"
+    lines = [
+        f"{escape(located.path)}{there}",
+        f"  folder   {escape(located.folder.path)}",
+        f"  outcome  {explained.outcome}",
+    ]
+    for verdict in explained.verdicts:
+        lines += _verdict_text(verdict)
+    for delivery in explained.deliveries:
+        target = ", ".join(f"{key} {value}" for key, value in delivery.target.items())
+        lines.append(f"  send     to {delivery.destination}: {target}, as {delivery.filename}")
+    return lines
+
+
+def _verdict_text(verdict: Verdict) -> list[str]:
+    mark = "yes" if verdict.matched else "no"
+    lines = [f"  rule     {verdict.rule}: {mark}, {verdict.reason}"]
+    if verdict.matched and verdict.captures:
+        captures = ", ".join(f"{name} = {text}" for name, text in verdict.captures.items())
+        lines.append(f"           captures: {captures}")
+    return lines

@@ -1,0 +1,73 @@
+"""`attachd run`: the service in the foreground, or one pass with `--once`."""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+
+import click
+
+from attachd.cli.opening import config_file, has_ledger
+from attachd.cli.output import complain, write
+from attachd.cli.progress_bar import progress_bar
+from attachd.cli.times import duration
+from attachd.config.load import format_problems, load
+from attachd.core.settings import Settings
+from attachd.ledger.reports import Reports
+from attachd.logs import configure
+from attachd.service.run import run
+from attachd.status.progress import ATTACHED, NEEDS_YOU, ON_ITS_WAY, tally
+
+
+@click.command("run")
+@click.option("--once", is_flag=True, help="One full scan, deliver until nothing is on its way, then end.")
+@click.option(
+    "--deadline", callback=duration, metavar="DURATION", help="With --once: end after this long, as 10m."
+)
+@click.option(
+    "--new-ledger", is_flag=True, help="Begin a new ledger where a ledger's backup or lock stands without it."
+)
+@click.pass_context
+def command(ctx: click.Context, *, once: bool, deadline: float | None, new_ledger: bool) -> int:
+    """Run the service in the foreground: watch the folders, attach what lands there. Logs to standard error.
+
+    SIGTERM and SIGINT drain and stop; a second one cuts.
+
+    With --once: one full scan, waits for settling, delivers until nothing is ready, active, waiting or
+    doubtful, then ends. Exit code 0: all attached; 75: work is left that may succeed later; 4: something
+    needs a person.
+    """
+    if deadline is not None and not once:
+        raise click.UsageError("--deadline goes with --once.", ctx=ctx)
+    settings, warnings = load(config_file(ctx))
+    complain(*format_problems(warnings, settings.file))
+    if not once:
+        configure(settings.service.log_level, settings.service.log_format)
+        return run(settings, once=False, deadline=None, new_ledger=new_ledger, progress=None)
+    before = _totals(settings)
+    with progress_bar(before) as show:
+        level = settings.service.log_level
+        configure("warning" if show and level == "info" else level, settings.service.log_format)
+        code = run(settings, once=True, deadline=deadline, new_ledger=new_ledger, progress=show)
+    write(summary(before, _totals(settings)))
+    return code
+
+
+def summary(before: Mapping[str, int], after: Mapping[str, int]) -> str:
+    """Say in one line what a run has come to: what it attached, and what is not attached yet."""
+    parts = [f"{after[ATTACHED] - before[ATTACHED]} attached"]
+    if after[ON_ITS_WAY]:
+        parts.append(f"{after[ON_ITS_WAY]} still on {'its' if after[ON_ITS_WAY] == 1 else 'their'} way")
+    if after[NEEDS_YOU]:
+        verb = "needs" if after[NEEDS_YOU] == 1 else "need"
+        parts.append(f"{after[NEEDS_YOU]} {verb} you (attachd list --problems)")
+    return ", ".join(parts)
+
+
+def _totals(settings: Settings) -> dict[str, int]:
+    if not has_ledger(settings):
+        return tally({})
+    with closing(Reports.open(settings.ledger)) as ledger:
+        states: Counter[str] = Counter()
+        for each in ledger.counts():
+            states[each.state] += each.count
+        return tally(states)

@@ -1,0 +1,1 @@
+"""The whole service as one value: what `status`, a page and metrics show."""
