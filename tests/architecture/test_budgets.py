@@ -47,23 +47,27 @@ def test_most_modules_are_under_200_lines():
     assert len(small) >= 0.75 * len(MODULES)
 
 
+def crowded_classes(module: Path) -> list[str]:
+    classes = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.ClassDef)]
+    methods = {
+        node.name: [f for f in node.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]
+        for node in classes
+    }
+    return [name for name, public in methods.items() if len(public) > CLASS_METHODS]
+
+
 def test_no_class_has_too_many_public_methods():
-    """A class that does everything is found before it grows up."""
-    crowded = []
-    for module in MODULES:
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.ClassDef):
-                public = [f for f in node.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]
-                if len(public) > CLASS_METHODS:
-                    crowded.append(f"{module.name}: {node.name} has {len(public)}")
-    assert [name for name in crowded if "Ledger" not in name] == []
+    """A class that does everything is found before it grows up; the ledger is one protocol on purpose."""
+    crowded = {name for module in MODULES for name in crowded_classes(module)}
+    assert crowded <= {"Ledger", "SqliteLedger"}
 
 
 def test_no_error_is_swallowed():
     """Every except handler does something that can be seen."""
-    silent = []
-    for module in MODULES:
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.ExceptHandler) and all(isinstance(s, ast.Pass) for s in node.body):
-                silent.append(f"{module.relative_to(SOURCE)}:{node.lineno}")
+    silent = [
+        f"{module.relative_to(SOURCE)}:{node.lineno}"
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ExceptHandler) and all(isinstance(step, ast.Pass) for step in node.body)
+    ]
     assert silent == []

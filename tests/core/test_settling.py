@@ -8,6 +8,7 @@ from attachd.model import Signs
 
 
 def signs(size=512, mtime_ns=5, ctime_ns=5, blocks=None):
+    """Make signs; without `blocks`, as many as the size needs."""
     return Signs(
         size=size,
         mtime_ns=mtime_ns,
@@ -160,7 +161,7 @@ def test_an_empty_file_has_no_holes():
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.floats(0, 3)), max_size=60))
 def test_whatever_settles_was_quiet_for_the_whole_wait(looks):
-    """Between the first look with the settled signs and the verdict lies at least `settle`, for every history."""
+    """Between the first look with the same signs and the verdict lies at least `settle`, always."""
     settler = Settler(1.0)
     now = 0.0
     quiet_since = {}

@@ -1,0 +1,58 @@
+"""Settling doubt: the destination is asked what became of a call whose answer was lost."""
+
+import structlog
+
+from attachd.core import outcomes
+from attachd.core.protocols import Clock, Destination, Ledger, Upload
+from attachd.core.settings import OnDoubt
+from attachd.errors import Trouble
+from attachd.model import Delivery
+
+log = structlog.get_logger("attachd")
+
+
+class Reconciler:
+    """Asks one destination about its doubtful deliveries. Shared by its worker threads, has no state."""
+
+    def __init__(
+        self, *, destination: Destination, ledger: Ledger, clock: Clock, run: str, on_doubt: OnDoubt
+    ) -> None:
+        self._destination = destination
+        self._ledger = ledger
+        self._clock = clock
+        self._run = run
+        self._on_doubt = on_doubt
+
+    def settle(self, delivery: Delivery) -> bool:
+        """Ask about one delivery and write what came out.
+
+        False where the destination could not be asked right now: the delivery stays doubtful and is
+        asked about again later.
+        """
+        call = delivery.intent or ""
+        upload = Upload(
+            delivery_id=delivery.id,
+            filename=delivery.filename,
+            target=delivery.target,
+            size=delivery.signs.size,
+            sha256=delivery.sha256 or "",
+        )
+        try:
+            outcome = self._destination.reconcile(call, upload, delivery.receipts)
+        except Trouble as trouble:
+            log.info("doubt_not_settled_yet", delivery=delivery.id, call=call, why=trouble.message)
+            return False
+        last = call == self._destination.final_calls[-1]
+        change = outcomes.after_asking(
+            delivery, outcome, self._on_doubt, last=last, at=self._clock.now(), by=self._run
+        )
+        if self._ledger.change(delivery, change):
+            log.warning(
+                "doubt_settled",
+                delivery=delivery.id,
+                path=delivery.path,
+                call=call,
+                answer=outcome.answer.value,
+                state=str(change.to),
+            )
+        return True

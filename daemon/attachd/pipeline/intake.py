@@ -1,0 +1,335 @@
+"""Intake: decides what becomes of each settled file and writes it to the ledger.
+
+A path whose bytes may have changed is hashed first, in a thread of its own, since only another hash makes a
+new version: a large file there must not keep new ones waiting. Everything else is decided at once by the
+folder's rules. The ledger's transaction decides where both threads meet at one path.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import TypeVar
+
+import structlog
+
+from attachd.core.protocols import Clock, Files, Ledger, NewVersion
+from attachd.core.rules import FileFacts, Rule, judge, planned, refusal
+from attachd.errors import FileError, FileUnreadable, LedgerError
+from attachd.model import ErrorInfo, ErrorKind, FileVersion, SettledFile, Signs, Standing
+
+log = structlog.get_logger("attachd")
+
+CAPACITY = 1000
+"""Reports that may wait for intake; a folder that has more to say waits, and its scan with it."""
+
+_PUT_SECONDS = 0.2
+_EARLIEST = -62_000_000_000  # in the year 5, and
+_LATEST = 253_000_000_000  # in the year 9987: a day's distance from what datetime holds, in any timezone
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRules:
+    """What intake needs to know of a folder."""
+
+    path: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Noted:
+    """A path without delivery: no regular file, or never complete."""
+
+    folder_id: int
+    path: str
+    signs: Signs
+    standing: Standing
+    reason: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gone:
+    folder_id: int
+    path: str
+
+
+_Report = SettledFile | _Noted | _Gone
+
+
+class Intake:
+    """Takes the reports of all folders, one after the other.
+
+    `wake` tells a destination's claim loop that it has a new delivery; `look` asks a folder to look at a
+    path again.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts it joins, given by keyword
+        self,
+        *,
+        ledger: Ledger,
+        files: Files,
+        folders: Mapping[int, FolderRules],
+        clock: Clock,
+        host: str,
+        timezone: tzinfo,
+        wake: Callable[[str], None],
+        look: Callable[[int, str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._folders = folders
+        self._clock = clock
+        self._host = host
+        self._timezone = timezone
+        self._wake = wake
+        self._look = look
+        self._reports: queue.Queue[_Report | None] = queue.Queue(CAPACITY)
+        self._to_hash: queue.Queue[SettledFile | None] = queue.Queue(CAPACITY)
+        self._open_reports = 0
+        self._count = threading.Lock()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.failure: BaseException | None = None
+
+    # What folders report. Each waits while intake is behind, and gives up when the service stops.
+
+    def settled(self, file: SettledFile) -> None:
+        """Take a file that nobody is writing any more."""
+        self._report(file)
+
+    def unmatched(self, folder_id: int, path: str, signs: Signs, reason: ErrorInfo) -> None:
+        """Take a path that is no regular file."""
+        self._report(
+            _Noted(folder_id=folder_id, path=path, signs=signs, standing=Standing.UNMATCHED, reason=reason)
+        )
+
+    def parked(self, folder_id: int, path: str, signs: Signs, reason: ErrorInfo) -> None:
+        """Take a file that never became complete."""
+        self._report(
+            _Noted(folder_id=folder_id, path=path, signs=signs, standing=Standing.PARKED, reason=reason)
+        )
+
+    def gone(self, folder_id: int, path: str) -> None:
+        """Take a path that is not there any more."""
+        self._report(_Gone(folder_id=folder_id, path=path))
+
+    # Life
+
+    def start(self) -> None:
+        """Start the deciding and the hashing thread."""
+        bodies = ((self._loop, "intake"), (self._hash_loop, "intake-hash"))
+        self._threads = [
+            threading.Thread(target=self._guard, args=(body,), name=name, daemon=True)
+            for body, name in bodies
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Take no more reports; what is not written yet is found again by the next scan."""
+        self._stop.set()
+        for waiting in (self._reports, self._to_hash):
+            with contextlib.suppress(queue.Full):  # a full queue wakes its thread all the same
+                waiting.put_nowait(None)
+
+    def join(self, deadline: float) -> None:
+        """Wait for both threads until `deadline` (monotonic seconds)."""
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether every report so far is decided and written."""
+        return self._open_reports == 0
+
+    def judge_unmatched(self, folder_id: int) -> None:
+        """Judge the folder's unmatched files by the rules in force, which may have changed since.
+
+        Called before the folder starts.
+        """
+        for path in self._ledger.pending_paths(folder_id):
+            latest = self._ledger.latest(folder_id, path)
+            if latest and latest.standing is Standing.UNMATCHED:
+                self._decide_unmatched(latest)
+
+    def _guard(self, body: Callable[[], None]) -> None:
+        try:
+            body()
+        except BaseException as error:  # noqa: BLE001 - a thread that dies must end the service, see `failure`
+            self.failure = error
+            self.stop()
+
+    def _report(self, report: _Report) -> None:
+        with self._count:
+            self._open_reports += 1
+        self._put(self._reports, report)
+
+    def _put(self, waiting: "queue.Queue[_T | None]", item: _T) -> None:
+        while not self._stop.is_set():
+            try:
+                waiting.put(item, timeout=_PUT_SECONDS)
+            except queue.Full:
+                continue
+            return
+
+    def _done(self) -> None:
+        with self._count:
+            self._open_reports -= 1
+
+    def _loop(self) -> None:
+        while (report := self._reports.get()) is not None and not self._stop.is_set():
+            if self._decide_guarded(report):
+                self._done()
+
+    def _decide_guarded(self, report: _Report) -> bool:
+        try:
+            return self._decide(report)
+        except LedgerError:
+            raise
+        except Exception:  # one path that meets a bug must not keep all others from being seen
+            log.exception("intake_failed_by_a_bug", path=report.path)
+            return True
+
+    def _decide(self, report: _Report) -> bool:
+        """Decide about one report; False where the hash is needed first."""
+        match report:
+            case SettledFile():
+                return self._decide_settled(report)
+            case _Noted():
+                self._note(report)
+            case _Gone():
+                self._ledger.gone(report.folder_id, report.path, self._clock.now())
+        return True
+
+    def _decide_settled(self, file: SettledFile) -> bool:
+        latest = self._ledger.latest(file.folder_id, file.path)
+        known = latest is not None and latest.standing is not Standing.GONE and latest.signs == file.signs
+        if known and latest and latest.standing is Standing.MATCHED:
+            return True
+        changed = latest is not None and latest.standing is Standing.MATCHED
+        if changed or any(rule.needs_sha256 for rule in self._folders[file.folder_id].rules):
+            self._put(self._to_hash, file)
+            return False
+        self._write(file, None, latest)
+        return True
+
+    def _hash_loop(self) -> None:
+        while (file := self._to_hash.get()) is not None and not self._stop.is_set():
+            try:
+                self._decide_by_hash(file)
+            except LedgerError:
+                raise
+            except Exception:  # as in `_decide_guarded`
+                log.exception("intake_failed_by_a_bug", path=file.path)
+            self._done()
+
+    def _decide_by_hash(self, file: SettledFile) -> None:
+        try:
+            with self._files.open(self._folders[file.folder_id].path, file.path, file.signs) as opened:
+                sha256: str | None = opened.sha256()
+        except FileUnreadable:
+            # The worker will meet the same and say so on the delivery, where people see it.
+            sha256 = None
+        except FileError:
+            self._look(file.folder_id, file.path)
+            return
+        latest = self._ledger.latest(file.folder_id, file.path)
+        delivered = latest is not None and latest.standing is Standing.MATCHED
+        if delivered and sha256 and self._same_bytes(file, sha256):
+            return
+        self._write(file, sha256, latest)
+
+    def _same_bytes(self, file: SettledFile, sha256: str) -> bool:
+        same = self._ledger.same_bytes(file.folder_id, file.path, file.signs, sha256, self._clock.now())
+        if same:
+            log.debug("same_bytes", path=file.path)
+            self._wake_all(file.folder_id)
+        return same
+
+    def _wake_all(self, folder_id: int) -> None:
+        for destination in {rule.to for rule in self._folders[folder_id].rules}:
+            self._wake(destination)
+
+    def _write(self, file: SettledFile, sha256: str | None, latest: FileVersion | None) -> None:
+        new = self._judged(file.folder_id, file.path, file.signs, sha256, latest)
+        ids = self._ledger.record(new, self._clock.now())
+        self._tell(new, ids)
+
+    def _decide_unmatched(self, latest: FileVersion) -> None:
+        new = self._judged(latest.folder_id, latest.path, latest.signs, latest.sha256, latest)
+        if new.standing is Standing.MATCHED:
+            self._tell(new, self._ledger.record(new, self._clock.now()))
+
+    def _judged(
+        self, folder_id: int, path: str, signs: Signs, sha256: str | None, latest: FileVersion | None
+    ) -> NewVersion:
+        folder = self._folders[folder_id]
+        facts = FileFacts(
+            path=path,
+            folder=folder.path,
+            size=signs.size,
+            mtime=_moment(signs.mtime_ns),
+            first_seen=_first_seen(latest) or self._clock.now(),
+            host=self._host,
+            timezone=self._timezone,
+            sha256=sha256,
+        )
+        verdicts = judge(folder.rules, facts)
+        plans = planned(verdicts)
+        return NewVersion(
+            folder_id=folder_id,
+            path=path,
+            signs=signs,
+            standing=Standing.MATCHED if plans else Standing.UNMATCHED,
+            reason=None if plans else _no_rule(refusal(verdicts)),
+            planned=plans,
+            sha256=sha256,
+        )
+
+    def _note(self, noted: _Noted) -> None:
+        new = NewVersion(
+            folder_id=noted.folder_id,
+            path=noted.path,
+            signs=noted.signs,
+            standing=noted.standing,
+            reason=noted.reason,
+        )
+        self._tell(new, self._ledger.record(new, self._clock.now()))
+
+    def _tell(self, new: NewVersion, ids: object) -> None:
+        if new.standing is Standing.MATCHED:
+            log.info("file_settled", path=new.path, size=new.signs.size, deliveries=ids)
+        elif new.reason:
+            event = f"file_{new.standing}"
+            log.warning(event, path=new.path, kind=str(new.reason.kind), why=new.reason.message)
+        for plan in new.planned:
+            self._wake(plan.destination)
+
+
+def _first_seen(latest: FileVersion | None) -> datetime | None:
+    """A path keeps the day it was first seen while no rule has taken it yet."""
+    return latest.first_seen if latest and latest.standing in (Standing.UNMATCHED, Standing.PARKED) else None
+
+
+def _moment(nanoseconds: int) -> datetime:
+    """Turn an mtime into a date; what no calendar has (and a file may bear) becomes the nearest."""
+    seconds = min(max(nanoseconds // 10**9, _EARLIEST), _LATEST)
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _no_rule(refused: str | None) -> ErrorInfo:
+    if refused:
+        return ErrorInfo(
+            kind=ErrorKind.NO_RULE,
+            message=refused,
+            hint="rename the file, or change the rule's target or filename",
+        )
+    return ErrorInfo(
+        kind=ErrorKind.NO_RULE,
+        message="no rule of its folder takes this path",
+        hint="`attachd explain PATH` says why for each rule",
+    )

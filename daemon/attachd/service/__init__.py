@@ -1,0 +1,1 @@
+"""Wiring of the rooms, start and stop in order, signals, and the supervision of threads."""

@@ -1,0 +1,87 @@
+"""Looks at the running rooms and the ledger, and gives what others want to know as values."""
+
+import os
+from datetime import UTC, datetime
+
+from attachd.core.paths import escape
+from attachd.core.settings import Settings
+from attachd.ledger.reports import Reports
+from attachd.service.build import Rooms
+from attachd.service.once import Situation, Tally, states_of
+from attachd.status.facts import DestinationFact, FolderFact, LiveFacts, ServiceFact
+from attachd.status.progress import Progress
+
+
+def situation_of(settings: Settings, rooms: Rooms, reports: Reports) -> Situation:
+    """Gather the facts by which `run --once` decides whether it is over.
+
+    The order matters: a file leaves the folder's hands before it is in intake's, and those before it is in
+    the ledger, so each is asked before the one it hands over to.
+    """
+    folders = [watch.health() for watch in rooms.watches.values()]
+    settled = all(folder.is_idle or folder.is_out for folder in folders)
+    settled = settled and rooms.intake.is_idle
+    accounts = [dispatcher.health() for dispatcher in rooms.dispatchers.values()]
+    return Situation(
+        settled=settled,
+        attempting=any(account.active for account in accounts),
+        tallies=tallies_of(reports),
+        folders={folder.path for folder in settings.folders},
+        folders_out={folder.path for folder in folders if not folder.healthy},
+        blocked={account.name for account in accounts if account.blocked},
+        destinations=set(settings.destinations),
+    )
+
+
+def progress_of(rooms: Rooms, reports: Reports) -> Progress:
+    """Give how far the run has come."""
+    folders = [watch.health() for watch in rooms.watches.values()]
+    return Progress(
+        states=states_of(tallies_of(reports)),
+        settling=sum(folder.settling for folder in folders),
+        scanning=any(folder.scanning for folder in folders),
+    )
+
+
+def live_facts(rooms: Rooms, run: str, started_at: datetime) -> LiveFacts:
+    """Give what `status` shows of the live service."""
+    return LiveFacts(
+        service=ServiceFact(pid=os.getpid(), run=run, started_at=_iso(started_at)),
+        folders=tuple(_folder_fact(rooms, number) for number in rooms.watches),
+        destinations=tuple(
+            DestinationFact(
+                name=health.name,
+                kind=health.kind,
+                healthy=health.healthy,
+                detail=health.detail,
+                paused_until=_iso(health.paused_until) if health.paused_until else None,
+            )
+            for health in (dispatcher.health() for dispatcher in rooms.dispatchers.values())
+        ),
+    )
+
+
+def _folder_fact(rooms: Rooms, number: int) -> FolderFact:
+    health = rooms.watches[number].health()
+    return FolderFact(
+        path=escape(health.path),
+        watch=health.watch,
+        healthy=health.healthy,
+        detail=health.detail,
+        last_scan_at=_iso(health.last_scan_at) if health.last_scan_at else None,
+        files_seen=health.files_seen,
+        found_by_hint=health.found_by_hint,
+        found_by_scan=health.found_by_scan,
+    )
+
+
+def tallies_of(reports: Reports) -> list[Tally]:
+    """Give what the ledger counts, for `once`."""
+    return [
+        Tally(folder=count.folder, destination=count.destination, state=count.state, count=count.count)
+        for count in reports.counts()
+    ]
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,83 @@
+"""When `run --once` is over, and with which exit code. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from attachd.core.states import PROBLEMS, UNDER_WAY
+from attachd.model import Standing, State
+
+EXIT_WELL = 0
+EXIT_PROBLEMS = 4
+EXIT_LEFT = 75
+
+_UNDER_WAY = frozenset(state.value for state in UNDER_WAY)
+_PROBLEMS = frozenset(state.value for state in PROBLEMS) | {Standing.UNMATCHED.value, Standing.PARKED.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many deliveries (or files without one: `destination` None) of a folder stand in a state."""
+
+    folder: str
+    destination: str | None
+    state: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """The facts by which `run --once` decides.
+
+    Attributes:
+        settled: every folder that is not out was scanned and has nothing settling, intake is through.
+        tallies: what the ledger holds.
+        folders_out: folders that cannot be read now, or only in part.
+        folders: every folder of rules.yaml.
+        blocked: destinations whose gate is closed with nothing to speak for its opening.
+        destinations: every destination of rules.yaml.
+        attempting: whether a worker has something at this moment.
+    """
+
+    settled: bool
+    tallies: Collection[Tally]
+    folders_out: Collection[str]
+    folders: Collection[str]
+    blocked: Collection[str]
+    destinations: Collection[str]
+    attempting: bool
+
+
+def is_over(situation: Situation) -> bool:
+    """Say whether nothing is left that this run could still bring further."""
+    if not situation.settled or situation.attempting:
+        return False
+    return not any(_can_move(situation, tally) for tally in situation.tallies)
+
+
+def exit_code(situation: Situation) -> int:
+    """Give the contract's exit code: 75 before 4 before 0."""
+    left = any(tally.state in _UNDER_WAY and tally.count for tally in situation.tallies)
+    if left or situation.folders_out or situation.blocked or not situation.settled:
+        return EXIT_LEFT
+    if any(tally.state in _PROBLEMS and tally.count for tally in situation.tallies):
+        return EXIT_PROBLEMS
+    return EXIT_WELL
+
+
+def states_of(tallies: Collection[Tally]) -> Mapping[str, int]:
+    """Add the tallies up by state."""
+    states: dict[str, int] = {}
+    for tally in tallies:
+        states[tally.state] = states.get(tally.state, 0) + tally.count
+    return states
+
+
+def _can_move(situation: Situation, tally: Tally) -> bool:
+    return (
+        tally.count > 0
+        and tally.state in _UNDER_WAY
+        and tally.folder in situation.folders
+        and tally.folder not in situation.folders_out
+        and tally.destination in situation.destinations
+        and (tally.destination not in situation.blocked or tally.state == State.ACTIVE)
+    )
