@@ -267,10 +267,6 @@ class Files(Protocol):
         """
         ...
 
-    def is_there(self, folder: str) -> bool:
-        """Say whether the folder itself can be read at the moment."""
-        ...
-
 
 # --- destinations ---------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ class LostAnswer(AttachdError):
 class Worker:
     """Takes deliveries of one destination through their calls. Shared by its threads, has no state.
 
-    `look` asks a folder to look at a path again; `cut` is set when a stop cannot wait any longer.
+    `look` asks a folder to look at a path again, `in_place` whether a folder is there and the same as ever;
+    `cut` is set when a stop cannot wait any longer.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins, given by keyword
@@ -86,6 +87,7 @@ class Worker:
         run: str,
         retry: RetryPolicy,
         look: Callable[[int, str], None],
+        in_place: Callable[[int], bool],
         cut: Event,
     ) -> None:
         self._destination = destination
@@ -95,6 +97,7 @@ class Worker:
         self._run = run
         self._retry = retry
         self._look = look
+        self._in_place = in_place
         self._cut = cut
 
     def attempt(self, delivery: Delivery, *, probe: bool = False) -> Attempt:
@@ -236,7 +239,7 @@ class Worker:
         return self._changed(delivery, error)
 
     def _absent(self, delivery: Delivery) -> Change:
-        if self._files.is_there(delivery.folder):
+        if self._in_place(delivery.folder_id):
             return outcomes.vanished(at=self._clock.now(), by=self._run)
         return self._folder_out()
 
@@ -251,7 +254,7 @@ class Worker:
         return self._later(delivery, ErrorKind.CHANGED, str(error), hint)
 
     def _unreadable(self, delivery: Delivery, error: Exception) -> Change:
-        if not self._files.is_there(delivery.folder):
+        if not self._in_place(delivery.folder_id):
             return self._folder_out()
         hint = "make the file readable for the user that attachd runs as; attachd tries again by itself"
         return self._later(delivery, ErrorKind.UNREADABLE, str(error), hint)

@@ -38,6 +38,10 @@ class Rooms:
         if folder_id in self.watches:
             self.watches[folder_id].hint(path)
 
+    def in_place(self, folder_id: int) -> bool:
+        """Say whether a folder is there and the same as ever: while it is not, no file is gone."""
+        return self.watches[folder_id].is_in_place()
+
     def wake(self, destination: str) -> None:
         """Tell a destination's claim loop that there may be something to do."""
         if destination in self.dispatchers:
@@ -140,6 +144,7 @@ def _dispatcher(
         run=run,
         retry=account.retry,
         look=rooms.look,
+        in_place=rooms.in_place,
         cut=rooms.cut,
     )
     reconciler = Reconciler(

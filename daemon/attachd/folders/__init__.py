@@ -1,0 +1,1 @@
+"""Folders: noticing what lies there, waiting until it is complete, and reading it safely."""

@@ -1,0 +1,102 @@
+"""Keeps the watch for events alive as long as its folder is there, with growing pauses between attempts."""
+
+import math
+
+import structlog
+
+from attachd.core.paths import escape
+from attachd.core.protocols import Clock
+from attachd.core.settings import Watch
+from attachd.folders.events import FolderEvents
+from attachd.folders.mailbox import Mailbox
+from attachd.folders.mounts import is_network
+
+PAUSE_CAP = 300.0
+"""Seconds between attempts to set the watch, at most."""
+
+log = structlog.get_logger("attachd")
+
+
+class Lookout:
+    """The watch of one folder and its repair. Owned by the folder's thread.
+
+    Args:
+        root: the folder, absolute.
+        wanted: what rules.yaml says; `auto` takes events on local file systems.
+        mailbox: where hints go.
+        clock: both clocks.
+        first_pause: seconds until the first repair; each further pause is twice as long.
+    """
+
+    def __init__(
+        self, root: str, wanted: Watch, mailbox: Mailbox, clock: Clock, *, first_pause: float
+    ) -> None:
+        self._root = root
+        self._wanted = wanted
+        self._mailbox = mailbox
+        self._clock = clock
+        self._first_pause = first_pause
+        self._events = FolderEvents(root, mailbox)
+        self._trouble = ""
+        self._pause = first_pause
+        self._again_at = math.inf
+
+    @property
+    def word(self) -> str:
+        """Say how the folder is watched at this moment: `events` or `scan`."""
+        return "events" if self._events.is_on else "scan"
+
+    @property
+    def is_on(self) -> bool:
+        """Say whether events bring hints."""
+        return self._events.is_on
+
+    @property
+    def sees_all(self) -> bool:
+        """Say whether events bring hints from every directory of the folder."""
+        return self._events.is_on and not self._events.refused
+
+    @property
+    def detail(self) -> str:
+        """Say what is wrong with the watch, in words, or ""."""
+        if self._trouble:
+            return f"no events, only scans: {self._trouble}"
+        if self._events.refused:
+            return f"{self._events.refused} directories are only scanned: raise fs.inotify.max_user_watches"
+        return ""
+
+    def begin(self, filesystem: str) -> None:
+        """Set the watch, where events are wanted on this file system; the caller has ended an older one."""
+        is_wanted = self._wanted is Watch.EVENTS or (
+            self._wanted is Watch.AUTO and not is_network(filesystem)
+        )
+        self._pause = self._first_pause
+        self._again_at = -math.inf if is_wanted else math.inf
+        self.tend()
+
+    def tend(self) -> bool:
+        """Look after the watch and set it anew when its time has come; True where it was lost."""
+        fault = self._events.fault() if self._events.is_on else ""
+        if fault:
+            log.warning("watch_lost", folder=escape(self._root), reason=fault)
+            self._trouble = fault
+            self._events.stop()
+            self._mailbox.want_scan()
+        if not self._events.is_on and self._clock.monotonic() >= self._again_at:
+            self._set()
+        return bool(fault)
+
+    def end(self) -> bool:
+        """Take the watch away and attempt nothing until `begin`; say whether it was there."""
+        was_on = self._events.is_on
+        self._events.stop()
+        self._trouble = ""
+        self._again_at = math.inf
+        return was_on
+
+    def _set(self) -> None:
+        self._trouble = self._events.start()
+        self._again_at = self._clock.monotonic() + self._pause
+        self._pause = min(self._pause * 2, PAUSE_CAP)
+        if self._events.is_on:
+            self._mailbox.want_scan()

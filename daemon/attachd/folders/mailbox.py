@@ -1,0 +1,103 @@
+"""What other threads tell a folder's thread: hints, wishes for a scan, and to stop."""
+
+from threading import Condition
+
+
+class Mailbox:
+    """A bounded set of hints and two flags. Any thread may put; only the folder's thread takes and waits.
+
+    When the set is full a hint is dropped and a scan is wanted instead.
+
+    Args:
+        capacity: hints that are kept at most.
+    """
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._changed = Condition()
+        self._hints: dict[str, bool] = {}
+        self._scan_wanted = False
+        self._hints_lost = False
+        self._stopping = False
+
+    @property
+    def has_post(self) -> bool:
+        """Say whether hints or the wish for a scan wait to be taken."""
+        return bool(self._hints) or self._scan_wanted
+
+    @property
+    def is_stopping(self) -> bool:
+        """Say whether the folder's thread was asked to end."""
+        return self._stopping
+
+    def put(self, path: str, *, doubted: bool = False) -> None:
+        """Leave a hint: look at this path, relative to the folder.
+
+        Args:
+            path: a file or a directory, "" for the folder itself.
+            doubted: what was reported of this path before does not count any more.
+        """
+        with self._changed:
+            if len(self._hints) >= self._capacity and path not in self._hints:
+                self._hints_lost = self._scan_wanted = True
+            else:
+                self._hints[path] = doubted or self._hints.get(path, False)
+            self._changed.notify()
+
+    def lose_hints(self) -> None:
+        """Note that hints were lost on their way: a scan has to find what they would have told."""
+        with self._changed:
+            self._hints_lost = self._scan_wanted = True
+            self._changed.notify()
+
+    def want_scan(self) -> None:
+        """Ask for a scan as soon as possible."""
+        with self._changed:
+            self._scan_wanted = True
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Ask the folder's thread to end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def take_hints(self, limit: int) -> list[tuple[str, bool]]:
+        """Take at most `limit` hints, oldest first: each path, and whether it is `doubted`."""
+        with self._changed:
+            paths = list(self._hints)[: max(limit, 0)]
+            return [(path, self._hints.pop(path)) for path in paths]
+
+    def take_scan_wanted(self) -> bool:
+        """Say whether a scan is wanted, once."""
+        with self._changed:
+            wanted, self._scan_wanted = self._scan_wanted, False
+            return wanted
+
+    def take_hints_lost(self) -> bool:
+        """Say whether hints were lost since the last call."""
+        with self._changed:
+            lost, self._hints_lost = self._hints_lost, False
+            return lost
+
+    def clear(self) -> None:
+        """Forget all hints and wishes: a scan follows in any case."""
+        with self._changed:
+            self._hints.clear()
+            self._scan_wanted = False
+
+    def wait(self, timeout: float, *, for_hints: bool, for_wishes: bool) -> None:
+        """Wait until something was put, at most `timeout` seconds.
+
+        Args:
+            timeout: seconds.
+            for_hints: False while there is no room for hints, so that those which wait do not wake us.
+            for_wishes: False while a scan is under way.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._stopping or (for_wishes and self._scan_wanted) or (for_hints and bool(self._hints))
+                ),
+                timeout,
+            )
