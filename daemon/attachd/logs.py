@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import structlog
 
 _SIGNED_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
-_AUTHORIZATION = re.compile(r"(?i)\b(bearer|token|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|authorization\W{1,4}(?:token|basic)?)\s*[A-Za-z0-9._~+/=-]{8,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]|[\udc80-\udcff]")
 _SYSLOG_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _NOISY = ("watchdog", "fsevents")  # urllib3 is silenced where it is used: its records hold signed URLs

@@ -3,7 +3,6 @@
 One function per way an attempt can end. The worker writes the `Change`, the ledger checks that it is legal.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from attachd.core.protocols import Answer, Change, Reconciled
@@ -144,8 +143,7 @@ def after_asking(
             close_intent=True,
         )
     if outcome.answer is Answer.TOOK_EFFECT:
-        went_on = put_back(at=at, by=by, detail=f"`{call}` had taken effect, the next call may start")
-        return replace(went_on, receipts={call: outcome.receipt})
+        return put_back(at=at, by=by, detail=f"`{call}` had taken effect, the next call may start")
     if outcome.answer is Answer.DID_NOT:
         return put_back(at=at, by=by, detail=f"`{call}` had not taken effect, it is made again")
     if on_doubt is OnDoubt.RETRY:

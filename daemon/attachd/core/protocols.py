@@ -68,7 +68,6 @@ class Change:
         waits: seconds of retry delay to add to the give-up clock.
         remote_id: for `done`.
         close_intent: the open intent is answered or disproved.
-        receipts: what calls returned that is not recorded yet, kept together with the move.
         forget_receipts: the calls made so far are worthless (another ETag, bytes gone): start over.
     """
 
@@ -82,7 +81,6 @@ class Change:
     waits: float = 0.0
     remote_id: str | None = None
     close_intent: bool = False
-    receipts: Mapping[str, Receipt] = field(default_factory=dict)
     forget_receipts: bool = False
 
 

@@ -239,8 +239,10 @@ class Dispatcher:
 
     def _pause(self) -> float:
         pause = POLL_SECONDS
+        if self._gate.is_closed or len(self._busy) >= self.settings.workers:
+            return pause  # a result, or the probe's time, comes first
         due = self._ledger.next_due(self.settings.name)
-        if due is not None and not self._gate.is_closed:
+        if due is not None:
             pause = min(pause, max(0.01, (due - self._clock.now()).total_seconds()))
         return pause
 

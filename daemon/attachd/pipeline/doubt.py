@@ -3,7 +3,7 @@
 import structlog
 
 from attachd.core import outcomes
-from attachd.core.protocols import Clock, Destination, Ledger, Upload
+from attachd.core.protocols import Answer, Clock, Destination, Ledger, Upload
 from attachd.core.settings import OnDoubt
 from attachd.errors import Trouble
 from attachd.model import Delivery
@@ -43,6 +43,8 @@ class Reconciler:
             log.info("doubt_not_settled_yet", delivery=delivery.id, call=call, why=trouble.message)
             return False
         last = call == self._destination.final_calls[-1]
+        if outcome.answer is Answer.TOOK_EFFECT and not last:
+            self._ledger.record_receipt(delivery, call, outcome.receipt)
         change = outcomes.after_asking(
             delivery, outcome, self._on_doubt, last=last, at=self._clock.now(), by=self._run
         )

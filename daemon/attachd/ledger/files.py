@@ -1,0 +1,191 @@
+"""What the ledger remembers of file versions. Functions that write are called inside a transaction."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from attachd.core.protocols import Change, NewVersion
+from attachd.ledger import rows
+from attachd.ledger.moves import Standpoint, move, restart
+from attachd.model import FileVersion, PlannedDelivery, Signs, Standing, State
+
+_NOTES = frozenset({Standing.UNMATCHED, Standing.PARKED})
+"""Standings of a version that is judged again in place, and forgotten when it is gone."""
+
+_OF_PATH = """
+    SELECT id, state, run, elder_id, version, error_kind FROM deliveries
+    WHERE directory_id = ? AND name = ? AND intent IS NULL AND state IN ('ready', 'waiting', 'held')
+    ORDER BY id
+"""
+
+_NEWEST = "SELECT * FROM files WHERE directory_id = ? AND name = ? ORDER BY version DESC LIMIT 1"
+
+
+def latest(connection: sqlite3.Connection, folder_id: int, path: str) -> FileVersion | None:
+    """Give the newest version known at a path, or None."""
+    place = _place(connection, folder_id, path)
+    row = place and connection.execute(_NEWEST, place).fetchone()
+    return rows.file_version(row, folder_id, path) if row else None
+
+
+def record(connection: sqlite3.Connection, new: NewVersion, at: datetime) -> list[int]:
+    """Write what became of a settled file; give the ids of its new deliveries."""
+    place = _make_place(connection, new.folder_id, new.path)
+    newest = connection.execute(_NEWEST, place).fetchone()
+    if newest and _is_known(newest, new.signs):
+        return []
+    if newest and newest["standing"] in _NOTES:
+        version = newest["version"]
+        _judge_again(connection, (*place, version), new, at)
+    else:
+        version = newest["version"] + 1 if newest else 1
+        _insert_version(connection, (*place, version), new, at)
+    _supersede(connection, place, version, at)
+    return [_insert_delivery(connection, (*place, version), new, each, at) for each in new.planned]
+
+
+def _is_known(newest: sqlite3.Row, signs: Signs) -> bool:
+    judged = newest["standing"] in {Standing.MATCHED, Standing.EXISTING}
+    return judged and rows.signs(newest) == signs
+
+
+def record_existing(
+    connection: sqlite3.Connection, folder_id: int, files: Sequence[tuple[str, Signs]], at: datetime
+) -> None:
+    """Record files that lay there before the first start; those that are known already stay as they are."""
+    for path, signs in files:
+        place = _make_place(connection, folder_id, path)
+        if connection.execute(_NEWEST, place).fetchone() is None:
+            existing = NewVersion(folder_id=folder_id, path=path, signs=signs, standing=Standing.EXISTING)
+            _insert_version(connection, (*place, 1), existing, at)
+
+
+def same_bytes(
+    connection: sqlite3.Connection, folder_id: int, path: str, signs: Signs, sha256: str, at: datetime
+) -> bool:
+    """Note that only the signs of the newest version changed; give its stuck deliveries another try.
+
+    False, and nothing written, where the newest version is another one by now.
+    """
+    place = _place(connection, folder_id, path)
+    newest = place and connection.execute(_NEWEST, place).fetchone()
+    if not place or not newest or not _may_have(newest, sha256):
+        return False
+    connection.execute(
+        "UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, sha256 = ?, updated_at = ?"
+        " WHERE directory_id = ? AND name = ? AND version = ?",
+        (signs.size, signs.mtime_ns, signs.ctime_ns, sha256, rows.to_text(at), *place, newest["version"]),
+    )
+    for row in connection.execute(_OF_PATH, place).fetchall():
+        if row["version"] == newest["version"]:
+            _wake(connection, row, at)
+    return True
+
+
+def _may_have(newest: sqlite3.Row, sha256: str) -> bool:
+    if newest["sha256"] is None:  # never read; what is not to be delivered never will be
+        return bool(newest["standing"] == Standing.MATCHED)
+    return bool(newest["standing"] != Standing.GONE and newest["sha256"] == sha256)
+
+
+def _wake(connection: sqlite3.Connection, row: sqlite3.Row, at: datetime) -> None:
+    if row["state"] == State.HELD:
+        restart(connection, row, at, "intake", "the file was dropped again")
+    elif row["state"] == State.WAITING and row["error_kind"] == "changed":
+        restart(connection, row, at, "intake", "the file did not change after all")
+
+
+def gone(connection: sqlite3.Connection, folder_id: int, path: str, at: datetime) -> None:
+    """Note that a path is gone: ready and waiting deliveries vanish, a mere note is forgotten."""
+    place = _place(connection, folder_id, path)
+    if not place:
+        return
+    vanished = Change(to=State.VANISHED, at=at, by="intake")
+    for row in connection.execute(_OF_PATH, place).fetchall():
+        if row["state"] != State.HELD:
+            move(connection, Standpoint.of(row), vanished)
+    connection.execute(
+        "DELETE FROM files WHERE directory_id = ? AND name = ? AND standing IN ('unmatched', 'parked')", place
+    )
+
+
+def _place(connection: sqlite3.Connection, folder_id: int, path: str) -> tuple[int, str] | None:
+    directory, name = rows.split(path)
+    row = connection.execute(
+        "SELECT id FROM directories WHERE folder_id = ? AND path = ?", (folder_id, directory)
+    ).fetchone()
+    return (row["id"], name) if row else None
+
+
+def _make_place(connection: sqlite3.Connection, folder_id: int, path: str) -> tuple[int, str]:
+    place = _place(connection, folder_id, path)
+    if place:
+        return place
+    directory, name = rows.split(path)
+    made = connection.execute(
+        "INSERT INTO directories (folder_id, path) VALUES (?, ?) RETURNING id", (folder_id, directory)
+    ).fetchone()
+    return made["id"], name
+
+
+def _insert_version(
+    connection: sqlite3.Connection, key: tuple[int, str, int], new: NewVersion, at: datetime
+) -> None:
+    connection.execute(
+        "INSERT INTO files (size, mtime_ns, ctime_ns, standing, sha256,"
+        " error_kind, error_message, error_hint, updated_at, first_seen, directory_id, name, version)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*_version_columns(new, at), rows.to_text(at), *key),
+    )
+
+
+def _judge_again(
+    connection: sqlite3.Connection, key: tuple[int, str, int], new: NewVersion, at: datetime
+) -> None:
+    connection.execute(
+        "UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, standing = ?, sha256 = ?,"
+        " error_kind = ?, error_message = ?, error_hint = ?, updated_at = ?"
+        " WHERE directory_id = ? AND name = ? AND version = ?",
+        (*_version_columns(new, at), *key),
+    )
+
+
+def _version_columns(new: NewVersion, at: datetime) -> tuple[object, ...]:
+    signs = new.signs
+    return (
+        *(signs.size, signs.mtime_ns, signs.ctime_ns, new.standing.value, new.sha256),
+        *rows.error_columns(new.reason),
+        rows.to_text(at),
+    )
+
+
+def _supersede(connection: sqlite3.Connection, place: tuple[int, str], version: int, at: datetime) -> None:
+    newer = Change(to=State.SUPERSEDED, at=at, by="intake", detail=f"newer bytes came (version {version})")
+    for row in connection.execute(_OF_PATH, place).fetchall():
+        move(connection, Standpoint.of(row), newer)
+
+
+def _insert_delivery(
+    connection: sqlite3.Connection,
+    key: tuple[int, str, int],
+    new: NewVersion,
+    planned: PlannedDelivery,
+    at: datetime,
+) -> int:
+    now = rows.to_text(at)
+    made = connection.execute(
+        "INSERT INTO deliveries (folder_id, directory_id, name, version, rule, destination, target, filename,"
+        " dedupe, state, detail, changed_by, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, 'intake', ?, ?) RETURNING id",
+        (
+            *(new.folder_id, *key, planned.rule, planned.destination, rows.to_json(dict(planned.target))),
+            *(
+                planned.filename,
+                int(planned.dedupe),
+                f"the file settled; rule {planned.rule} takes it",
+                now,
+                now,
+            ),
+        ),
+    ).fetchone()
+    return int(made["id"])

@@ -1,0 +1,72 @@
+"""What the ledger remembers of watched folders, and what their scans ask it."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+
+from attachd.core.paths import escape, unescape
+from attachd.ledger import rows
+from attachd.ledger.readers import ReadPool
+from attachd.model import FolderRecord, Standing
+
+PAGE = 1000
+"""Rows read at a time where a folder's paths are streamed: no read stays open while a scan is slow."""
+
+_KNOWN = """
+    SELECT f.name, f.size, f.mtime_ns, f.ctime_ns FROM directories i JOIN files f ON f.directory_id = i.id
+    WHERE i.folder_id = ? AND i.path = ? AND f.standing <> 'gone'
+"""
+
+_PENDING_DELIVERIES = """
+    SELECT d.created_at AS at, d.id, i.path AS directory, d.name
+    FROM deliveries d JOIN directories i ON i.id = d.directory_id
+    WHERE d.state IN ('ready', 'active', 'waiting', 'doubtful', 'held') AND d.state IN ('ready', 'waiting')
+    AND d.folder_id = ?1 AND (d.created_at, d.id) > (?2, ?3)
+    ORDER BY d.created_at, d.id LIMIT ?4
+"""
+
+_PENDING_FILES = """
+    SELECT f.updated_at AS at, f.directory_id, i.path AS directory, f.name
+    FROM files f JOIN directories i ON i.id = f.directory_id
+    WHERE f.standing IN ('unmatched', 'parked', 'existing') AND f.standing = ?1 AND i.folder_id = ?2
+    AND (f.updated_at, f.directory_id, f.name) > (?3, ?4, ?5)
+    ORDER BY f.updated_at, f.directory_id, f.name LIMIT ?6
+"""
+
+
+def open_folder(connection: sqlite3.Connection, path: str, filesystem: str, at: datetime) -> FolderRecord:
+    """Give the folder's record; make one where there is none."""
+    connection.execute(
+        "INSERT INTO folders (path, filesystem, first_started_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (escape(path), filesystem, rows.to_text(at)),
+    )
+    return rows.folder(connection.execute("SELECT * FROM folders WHERE path = ?", (escape(path),)).fetchone())
+
+
+def finish_first_scan(connection: sqlite3.Connection, folder_id: int) -> None:
+    """Note that the folder's first scan is complete."""
+    connection.execute("UPDATE folders SET first_scan_done = 1 WHERE id = ?", (folder_id,))
+
+
+def known(connection: sqlite3.Connection, folder_id: int, directory: str) -> set[tuple[str, int, int, int]]:
+    """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`."""
+    found = connection.execute(_KNOWN, (folder_id, escape(directory)))
+    return {(unescape(name), size, mtime, ctime) for name, size, mtime, ctime in found}
+
+
+def pending_paths(pool: ReadPool, folder_id: int) -> Iterator[str]:
+    """Stream the paths of ready and waiting deliveries and of unmatched and parked files."""
+    yield from _pages(pool, _PENDING_DELIVERIES, (folder_id,), ("", 0))
+    for standing in (Standing.UNMATCHED, Standing.PARKED):
+        yield from _pages(pool, _PENDING_FILES, (standing.value, folder_id), ("", 0, ""))
+
+
+def _pages(pool: ReadPool, query: str, about: tuple[object, ...], after: tuple[object, ...]) -> Iterator[str]:
+    while True:
+        with pool.borrow() as connection:
+            page = connection.execute(query, (*about, *after, PAGE)).fetchall()
+        for row in page:
+            yield rows.join(row["directory"], row["name"])
+        if len(page) < PAGE:
+            return
+        after = (page[-1][0], page[-1][1], page[-1]["name"])[: len(after)]

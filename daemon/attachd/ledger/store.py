@@ -1,0 +1,185 @@
+"""`SqliteLedger`: the promises of `core.protocols.Ledger`, each kept by one function beside this module.
+
+Everything that writes runs in the writer's thread, many callers in one transaction; reads borrow a
+connection of their own. Safe for any number of threads, and for other processes beside it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from sqlite3 import Connection
+from typing import Self
+
+from attachd.core.protocols import Change, NewVersion, Place, Receipt
+from attachd.ledger import changes, claims, files, folders, followers, retries, rows
+from attachd.ledger.connection import open_to_write
+from attachd.ledger.readers import ReadPool
+from attachd.ledger.retries import RetryOutcome
+from attachd.ledger.writer import Writer
+from attachd.model import Delivery, FileVersion, FolderRecord, Signs, State
+
+__all__ = ["RetryOutcome", "SqliteLedger"]
+
+
+class SqliteLedger:
+    """The memory of attachd in one SQLite file. Any method raises `LedgerError` where the file fails it."""
+
+    def __init__(self, writer: Writer, readers: ReadPool) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    @classmethod
+    def open(cls, path: str, *, create: bool) -> Self:
+        """Open a ledger and bring it up to date; with `create`, make one where there is none.
+
+        Raises:
+            LedgerError: it is missing, is no ledger, or cannot be opened.
+            LedgerTooNew: a newer attachd wrote it.
+        """
+        connection = open_to_write(path, create=create)
+        return cls(Writer(connection, path), ReadPool(path))
+
+    def close(self) -> None:
+        """Write what was handed in, then close every connection."""
+        self._readers.close()
+        self._writer.close()
+
+    @property
+    def commits(self) -> int:
+        """Transactions made durable since this ledger was opened."""
+        return self._writer.commits
+
+    def begin_run(self, pid: int, host: str, at: datetime) -> str:
+        """Record a start of the service and give its name, such as `run 7`."""
+
+        def begin(connection: Connection) -> str:
+            made = connection.execute(
+                "INSERT INTO runs (pid, host, started_at) VALUES (?, ?, ?) RETURNING id",
+                (pid, host, rows.to_text(at)),
+            ).fetchone()
+            return f"run {made['id']}"
+
+        return self._writer.run(begin)
+
+    # --- folders and files ----------------------------------------------------------------------------------
+
+    def open_folder(self, path: str, filesystem: str, at: datetime) -> FolderRecord:
+        """Give the folder's record; a folder seen for the first time gets one, first started `at`."""
+        return self._writer.run(lambda connection: folders.open_folder(connection, path, filesystem, at))
+
+    def known(self, folder_id: int, directory: str) -> set[tuple[str, int, int, int]]:
+        """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`."""
+        with self._readers.borrow() as connection:
+            return folders.known(connection, folder_id, directory)
+
+    def pending_paths(self, folder_id: int) -> Iterator[str]:
+        """Stream the paths whose absence would matter; no read stays open between two of them."""
+        return folders.pending_paths(self._readers, folder_id)
+
+    def record_existing(self, folder_id: int, files_there: Sequence[tuple[str, Signs]], at: datetime) -> None:
+        """Record files that lay there before the first start, in one transaction."""
+        self._writer.run(lambda connection: files.record_existing(connection, folder_id, files_there, at))
+
+    def finish_first_scan(self, folder_id: int) -> None:
+        """Note that the folder's first scan is complete."""
+        self._writer.run(lambda connection: folders.finish_first_scan(connection, folder_id))
+
+    def latest(self, folder_id: int, path: str) -> FileVersion | None:
+        """Give the newest version known at a path, a `gone` one too, or None."""
+        with self._readers.borrow() as connection:
+            return files.latest(connection, folder_id, path)
+
+    def record(self, new: NewVersion, at: datetime) -> Sequence[int]:
+        """Write what became of a settled file and give the ids of its new deliveries."""
+        return self._writer.run(lambda connection: files.record(connection, new, at))
+
+    def same_bytes(self, folder_id: int, path: str, signs: Signs, sha256: str, at: datetime) -> bool:
+        """Note that only the signs of the newest version changed; its stuck deliveries get another try.
+
+        False, and nothing written, where the newest version is another one by now.
+        """
+        return self._writer.run(
+            lambda connection: files.same_bytes(connection, folder_id, path, signs, sha256, at)
+        )
+
+    def gone(self, folder_id: int, path: str, at: datetime) -> None:
+        """Note that a path is gone."""
+        self._writer.run(lambda connection: files.gone(connection, folder_id, path, at))
+
+    def newer_version_exists(self, delivery: Delivery) -> bool:
+        """Say whether the delivery's path has a newer version by now."""
+        about = (delivery.folder_id, *rows.split(delivery.path), delivery.version)
+        with self._readers.borrow() as connection:
+            return connection.execute(changes.NEWER, about).fetchone() is not None
+
+    # --- deliveries -----------------------------------------------------------------------------------------
+
+    def claim(
+        self, destination: str, run: str, at: datetime, limit: int, *, except_folders: Sequence[int] = ()
+    ) -> Sequence[Delivery]:
+        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first."""
+        return self._writer.run(
+            lambda connection: claims.claim(
+                connection, destination, run, at, limit, except_folders=except_folders
+            )
+        )
+
+    def next_due(self, destination: str) -> datetime | None:
+        """Give the earliest `next_attempt_at` of a waiting delivery, or None."""
+        with self._readers.borrow() as connection:
+            return claims.next_due(connection, destination)
+
+    def doubtful(self, destination: str) -> Sequence[Delivery]:
+        """Give the deliveries whose last call was never answered, oldest first."""
+        with self._readers.borrow() as connection:
+            return claims.doubtful(connection, destination)
+
+    def identify(self, delivery: Delivery, sha256: str, at: datetime, by: str) -> Place:
+        """Record the hash of an active delivery's file and find its place; FOLLOWS if it is not ours now."""
+        return self._writer.run(
+            lambda connection: followers.identify(connection, delivery, sha256, at, by), key=delivery.id
+        )
+
+    def begin_call(self, delivery: Delivery, call: str) -> None:
+        """Note which call is under way, for people to see. Not waited for; a loss of it harms nobody."""
+        self._writer.post(lambda connection: claims.begin_call(connection, delivery, call))
+
+    def record_receipt(self, delivery: Delivery, call: str, receipt: Receipt) -> None:
+        """Keep what a finished call returned; it answers an intent for that call.
+
+        Not waited for: where it cannot be written, the next waited call for this delivery raises that error.
+        """
+        self._writer.post(
+            lambda connection: claims.record_receipt(connection, delivery, call, receipt), key=delivery.id
+        )
+
+    def record_intent(self, delivery: Delivery, call: str) -> bool:
+        """Announce a call that must not be repeated blindly. False: not ours any more, do not call."""
+        return self._writer.run(
+            lambda connection: claims.record_intent(connection, delivery, call), key=delivery.id
+        )
+
+    def change(self, delivery: Delivery, change: Change) -> bool:
+        """Move a delivery, and its followers, from the state it was read in; False: somebody was faster."""
+        return self._writer.run(
+            lambda connection: changes.change(connection, delivery, change), key=delivery.id
+        )
+
+    def recover(self, run: str, at: datetime) -> Mapping[State, int]:
+        """Take over what other runs left `active`: doubtful where an intent is open, ready elsewhere."""
+        return self._writer.run(lambda connection: claims.recover(connection, run, at))
+
+    def retry(self, ids: Sequence[int] | None, at: datetime, by: str) -> RetryOutcome:
+        """Let deliveries go again: the ones given, or with None every held and waiting one."""
+        return self._writer.run(lambda connection: retries.retry(connection, ids, at, by))
+
+    # --- facts ----------------------------------------------------------------------------------------------
+
+    def save_facts(self, facts: Mapping[str, object], at: datetime) -> None:
+        """Keep what the live service says about itself, each value as JSON. Not waited for."""
+        now = rows.to_text(at)
+        values = [(key, rows.to_json(value), now) for key, value in facts.items()]
+        statement = (
+            "INSERT INTO facts (key, value, updated_at) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
+        )
+        self._writer.post(lambda connection: connection.executemany(statement, values).close())
