@@ -15,7 +15,7 @@ def test_every_rules_example_of_the_readme_checks_out(example, tmp_path):
     """A rules.yaml copied from the README has no problem, and its own examples hold."""
     file = tmp_path / "rules.yaml"
     file.write_text(example)
-    settings, warnings = load(str(file))
+    settings, warnings = load(file)
     assert warnings == []
     assert all(rule.examples for folder in settings.folders for rule in folder.rules)
 
