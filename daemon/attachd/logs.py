@@ -49,6 +49,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
             ],
         )
     )
+    logging.raiseExceptions = False  # a log that takes nothing any more must not stop the service
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -87,6 +87,11 @@ class ErrorInfo:
     hint: str = ""
 
 
+def storable(nanoseconds: int) -> int:
+    """Bring a file's time into 64 bits of nanoseconds, which end in 2262; ext4 has years up to 2446."""
+    return min(max(nanoseconds, -(2**63)), 2**63 - 1)
+
+
 class StatFacts(Protocol):
     """The part of `os.stat_result` that `Signs` are made of."""
 
@@ -128,8 +133,8 @@ class Signs:
         """Take the signs from the result of a stat call."""
         return cls(
             size=stat.st_size,
-            mtime_ns=stat.st_mtime_ns,
-            ctime_ns=stat.st_ctime_ns,
+            mtime_ns=storable(stat.st_mtime_ns),
+            ctime_ns=storable(stat.st_ctime_ns),
             blocks=stat.st_blocks,
         )
 
@@ -155,7 +160,7 @@ class FolderRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileVersion:
-    """One version of the bytes at a path, as the ledger knows it."""
+    """One version of the bytes at a path, as the ledger knows it. `reason`: why it has no delivery."""
 
     folder_id: int
     path: str
@@ -164,6 +169,7 @@ class FileVersion:
     standing: Standing
     sha256: str | None
     first_seen: datetime
+    reason: ErrorKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ def test_a_refusal_closes_it_at_once():
 
 def test_an_answer_in_between_starts_the_count_anew():
     """Only troubles in a row count."""
-    gate = answered(strike(strike(Gate(), 1), 2), 9)
+    gate = answered(strike(strike(Gate(), 1), 2))
     assert not strike(gate, 3).is_closed
 
 
@@ -91,4 +91,4 @@ def test_a_probe_that_never_asked_is_free_again():
 
 def test_a_good_probe_opens_it():
     """One answer is enough to go on as before."""
-    assert answered(probe_sent(closed(), 7), 7) == Gate()
+    assert answered(probe_sent(closed(), 7)) == Gate()

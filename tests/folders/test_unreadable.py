@@ -26,7 +26,7 @@ except FileUnreadable as error:
     refused = str(error)
 print(json.dumps({
     "found": sorted(found.path for batch in batches for found in batch.found),
-    "troubles": {batch.directory: batch.trouble for batch in batches if batch.trouble},
+    "troubles": {b.directory: b.trouble or b.odd_entry for b in batches if b.trouble or b.odd_entry},
     "refused": refused,
 }))
 """
@@ -121,7 +121,7 @@ def test_what_cannot_be_read_is_a_problem_and_everything_else_goes_on(tree, refu
     assert told["troubles"] == {
         "closed": "permission denied (EACCES)",
         "closed-too": "permission denied (EACCES)",
-        "lists-only": "its entries cannot be looked at: permission denied (EACCES)",
+        "lists-only": "c cannot be looked at: permission denied (EACCES)",
     }
     assert told["refused"] == "permission denied (EACCES)"
 

@@ -17,6 +17,7 @@ import sys, datetime
 from attachd.ledger.lock import Holder, LedgerLock
 me = Holder(pid=77, host="there", started_at=datetime.datetime.now(datetime.UTC))
 lock = LedgerLock.acquire(sys.argv[1], me)
+lock.sign()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -83,6 +84,7 @@ class TestLock:
             instant = Timer(0.1, fcntl.flock, (asker, fcntl.LOCK_UN))
             instant.start()
             lock = LedgerLock.acquire(path, HOLDER)
+            lock.sign()
             instant.join()
         assert holder_of(path) == HOLDER
         lock.release()

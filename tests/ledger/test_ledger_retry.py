@@ -67,7 +67,7 @@ class TestRetry:
         assert desk.move(elder, elder_to)
         outcome = desk.ledger.retry([follower.id], desk.now(), "retry")
         assert outcome.retried == [elder.id]
-        assert f"delivery {elder.id}" in outcome.refused[follower.id]
+        assert outcome.behind == {follower.id: elder.id}
         assert state(elder.id) == "ready"
 
     def test_elder_and_follower_together_are_one_retry(self, desk):
@@ -80,7 +80,7 @@ class TestRetry:
         desk.hold(elder)
         outcome = desk.ledger.retry([follower.id, elder.id], desk.now(), "retry")
         assert outcome.retried == [elder.id]
-        assert set(outcome.refused) == {follower.id}
+        assert (outcome.behind, outcome.refused) == ({follower.id: elder.id}, {})
 
     def test_follower_of_an_elder_under_way_is_told_to_wait(self, desk):
         """Nothing moves where the elder is being delivered right now."""
@@ -91,4 +91,4 @@ class TestRetry:
         desk.identify(follower)
         outcome = desk.ledger.retry([follower.id], desk.now(), "retry")
         assert outcome.retried == []
-        assert outcome.refused[follower.id].endswith("is on its way")
+        assert outcome.behind == {follower.id: elder.id}

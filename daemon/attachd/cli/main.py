@@ -4,6 +4,7 @@ Commands return their exit code: 0 all well, 1 failed, 2 usage, 3 not running or
 a person, 75 work is left that may succeed later, 78 rules.yaml is wrong (contract, section 4).
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -43,8 +44,16 @@ def attachd(ctx: click.Context, config: str | None, *, debug: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    _fill_closed_streams()
     words = list(sys.argv[1:] if args is None else args)
     sys.exit(run_command(words))
+
+
+def _fill_closed_streams() -> None:
+    """Open what the caller closed (`>&-`): else the next file opened would take its place."""
+    for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for good
 
 
 def run_command(words: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from attachd.config.load import load
 from attachd.config.search import find_config
 from attachd.core.paths import escape
 from attachd.core.settings import Settings
+from attachd.ledger.connection import is_begun
 from attachd.ledger.reports import Reports
 
 
@@ -32,8 +33,8 @@ def config_file(ctx: click.Context) -> Path:
 
 
 def has_ledger(settings: Settings) -> bool:
-    """Say whether the ledger exists: before the first `run` it does not."""
-    return Path(settings.ledger).exists()
+    """Say whether the ledger has come about: before the first `run` it has not."""
+    return is_begun(settings.ledger)
 
 
 @contextmanager

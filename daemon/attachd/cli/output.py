@@ -117,6 +117,10 @@ def _write(stream: TextIO, text: str, *, flush: bool = False) -> bool:
     except BrokenPipeError:
         _silence(stream)
         return False
+    except OSError:
+        if stream is not sys.stderr:
+            raise
+        return False  # a log that takes nothing any more must not keep files from being attached
     return True
 
 

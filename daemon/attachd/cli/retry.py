@@ -40,6 +40,8 @@ def command(ctx: click.Context, *, delivery_ids: tuple[int, ...], everything: bo
 def _report(outcome: RetryOutcome, *, everything: bool) -> int:
     for delivery_id in outcome.retried:
         write(f"{delivery_id}: goes again")
+    for delivery_id, elder_id in outcome.behind.items():
+        write(f"{delivery_id}: follows delivery {elder_id}, which has the same bytes and goes first")
     for delivery_id, reason in outcome.refused.items():
         complain(f"{delivery_id}: not tried again: {reason}")
     for delivery_id in outcome.unknown:

@@ -70,6 +70,10 @@ class Report:
         line, column = self._point(at, offset=None, key=False)
         self._add(Problem(line, column, spelled(at), one_line(what), one_line(hint), warning=True))
 
+    def position(self, at: Location) -> tuple[int, int]:
+        """Give line and column of a location, or of the nearest one around it."""
+        return self._point(at, offset=None, key=False)
+
     def mark(self, at: Location) -> None:
         """Note that a location has its error, without saying another one."""
         self.faulty.add(at)

@@ -20,14 +20,16 @@ _LARGEST = 64 * 1024
 
 def secret_ref(secret: str | SecretTable, at: Location, context: Context) -> SecretRef:
     """Say where a secret is to be had, warning about one that stands in the file itself."""
+    line, column = context.report.position(at)
     if isinstance(secret, str):
         _warn_plain(at, context)
-        return SecretRef(source="plain", value=secret)
+        return SecretRef(source="plain", value=secret, line=line, column=column)
     given = {key: value for key, value in secret.model_dump().items() if value is not None}
     if len(given) != 1 and not context.report.has_error_at(at):
         context.report.error(at, "must be exactly one of `env`, `file` and `credential`")
     source, value = next(iter(given.items()), ("env", ""))
-    return SecretRef(source=source, value=context.absolute(value) if source == "file" else value)
+    value = context.absolute(value) if source == "file" else value
+    return SecretRef(source=source, value=value, line=line, column=column)
 
 
 def read_secret(ref: SecretRef, environ: Mapping[str, str] = os.environ) -> str:

@@ -4,7 +4,7 @@ Pure: `Gate` is a value, each fact gives the next value, the time (monotonic sec
 
 An open gate closes when the destination refuses us (401 after renewal, wrong tenant), or when passing
 trouble strikes three times in a row, of three different deliveries or without any answer from the
-destination's address. A closed gate lets one delivery through at a time, never the same twice running:
+destination's address. A closed gate lets one delivery through at a time, the longest ready first:
 the probe. Any answer that shows the destination works opens it.
 """
 
@@ -30,7 +30,6 @@ class Gate:
         probe_at: when the next probe may go.
         probes: probes that failed since the gate closed.
         probing: the delivery that is out as the probe, or None.
-        last_probe: the delivery that was the last probe.
         refused: the destination refused us altogether, rather than being out of reach.
         reason: why the gate is closed.
     """
@@ -40,7 +39,6 @@ class Gate:
     probe_at: float = 0.0
     probes: int = 0
     probing: int | None = None
-    last_probe: int | None = None
     refused: bool = False
     reason: ErrorInfo | None = None
 
@@ -64,7 +62,7 @@ def may_claim(gate: Gate, now: float) -> int | None:
 
 def probe_sent(gate: Gate, delivery_id: int) -> Gate:
     """Note that a delivery goes through the closed gate as its probe."""
-    return replace(gate, probing=delivery_id, last_probe=delivery_id) if gate.is_closed else gate
+    return replace(gate, probing=delivery_id) if gate.is_closed else gate
 
 
 def probe_lost(gate: Gate, delivery_id: int) -> Gate:
@@ -72,9 +70,8 @@ def probe_lost(gate: Gate, delivery_id: int) -> Gate:
     return replace(gate, probing=None) if gate.probing == delivery_id else gate
 
 
-def answered(gate: Gate, delivery_id: int) -> Gate:
-    """Note that the destination did its work for a delivery, or refused only this one: it is there."""
-    del delivery_id
+def answered(gate: Gate) -> Gate:
+    """Note that the destination did its work for a delivery, or refused only that one: it is there."""
     return Gate() if gate.is_closed or gate.strikes else gate
 
 
@@ -110,7 +107,6 @@ def struck(
     return Gate(
         closed_since=now,
         probe_at=now + policy.first,
-        last_probe=delivery_id,
         refused=refused,
         reason=error,
         strikes=strikes,

@@ -11,6 +11,9 @@ from attachd.core.settings import OnDoubt, RetryPolicy
 from attachd.errors import Trouble
 from attachd.model import Delivery, ErrorInfo, ErrorKind, Severity, State
 
+MOST_BLIND_ATTEMPTS = 5
+"""With `on_doubt: retry`, the attempts after which nothing is repeated blindly: each may be a double."""
+
 
 def attached(remote_id: str, *, at: datetime, by: str) -> Change:
     """Every call went through."""
@@ -22,6 +25,23 @@ def attached(remote_id: str, *, at: datetime, by: str) -> Change:
 def put_back(*, at: datetime, by: str, detail: str, error: ErrorInfo | None = None) -> Change:
     """The attempt ended before it said anything about the delivery: no attempt is counted."""
     return Change(to=State.READY, at=at, by=by, detail=detail, error=error, close_intent=True)
+
+
+def folder_out(policy: RetryPolicy, *, at: datetime, by: str) -> Change:
+    """The delivery's folder is not there: nothing is known about the file, and no attempt is counted."""
+    error = ErrorInfo(
+        kind=ErrorKind.UNREADABLE,
+        message="its folder is not there at the moment",
+        hint="`attachd status` says what is wrong with the folder; attachd goes on once it is back",
+    )
+    return Change(
+        to=State.WAITING,
+        at=at,
+        by=by,
+        detail="its folder is out",
+        error=error,
+        next_attempt_at=at + timedelta(seconds=policy.first),
+    )
 
 
 def vanished(*, at: datetime, by: str) -> Change:
@@ -51,6 +71,11 @@ def held(error: ErrorInfo, *, at: datetime, by: str, forget: bool = False) -> Ch
         close_intent=True,
         forget_receipts=forget,
     )
+
+
+def failed_by_a_bug(error: ErrorInfo, *, at: datetime, by: str) -> Change:
+    """We failed ourselves. An intent that may be open stays open: nobody knows what was sent."""
+    return Change(to=State.HELD, at=at, by=by, detail=error.message, error=error, counts=True)
 
 
 def retry_later(
@@ -146,7 +171,7 @@ def after_asking(
         return put_back(at=at, by=by, detail=f"`{call}` had taken effect, the next call may start")
     if outcome.answer is Answer.DID_NOT:
         return put_back(at=at, by=by, detail=f"`{call}` had not taken effect, it is made again")
-    if on_doubt is OnDoubt.RETRY:
+    if on_doubt is OnDoubt.RETRY and delivery.attempts < MOST_BLIND_ATTEMPTS:
         return put_back(at=at, by=by, detail=f"`{call}` is made again, as `on_doubt: retry` says")
     message = delivery.error.message if delivery.error else f"the answer to `{call}` was lost"
     error = ErrorInfo(kind=ErrorKind.UNKNOWN_OUTCOME, message=message, hint=outcome.hint)

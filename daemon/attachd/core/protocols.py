@@ -140,8 +140,8 @@ class Ledger(FolderLedger, Protocol):
     def same_bytes(self, folder_id: int, path: str, signs: Signs, sha256: str, at: datetime) -> bool:
         """Note that only the signs of the newest version changed: no new version.
 
-        False, and nothing written, where the newest version has another hash by now. A version whose bytes
-        were never read gets its hash here.
+        False, and nothing written, where the newest version has another hash, or none yet: bytes that
+        were never hashed may be any.
 
         Its deliveries that wait because the file seemed to change become ready, and so do held ones
         without an open intent: dropping a file again asks for another try.
@@ -220,7 +220,7 @@ class OpenFile(Protocol):
         """Close it."""
         ...
 
-    def read(self, length: int = -1, /) -> bytes:
+    def read(self, length: int, /) -> bytes:
         """Give at most `length` bytes from where the last read ended.
 
         Raises:
@@ -230,10 +230,6 @@ class OpenFile(Protocol):
 
     def rewind(self) -> None:
         """Start reading from the first byte again."""
-        ...
-
-    def unchanged(self) -> bool:
-        """Say whether the file still has the signs it was opened with."""
         ...
 
     def sha256(self) -> str:

@@ -3,7 +3,7 @@
 Durations are seconds, sizes are bytes, paths are absolute. `config` builds these; nobody changes them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import StrEnum
 
@@ -47,10 +47,14 @@ class SecretRef:
     Attributes:
         source: `env`, `file`, `credential` or `plain`.
         value: the variable's name, the absolute path, the credential's name, or the secret itself.
+        line: where it stands in rules.yaml, from 1; 0 where that is not known.
+        column: as `line`.
     """
 
     source: str
     value: str
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
 
     def __repr__(self) -> str:
         """Show where the secret comes from, never the secret."""

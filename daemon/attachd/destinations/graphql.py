@@ -105,7 +105,9 @@ def id_text(value: Any) -> str | None:
     """Give an id as text, whether it came as a number or as a string; None where it is no id."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    return value.encode("utf-8", "backslashreplace").decode()  # JSON can hold what is no text
 
 
 class GraphQL:

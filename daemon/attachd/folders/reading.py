@@ -3,7 +3,6 @@
 import hashlib
 import os
 import stat
-from types import TracebackType
 from typing import Self
 
 from attachd.errors import FileChanged, FileUnreadable, NotRegular
@@ -23,18 +22,15 @@ class OpenFile:
 
     def __init__(self, descriptor: int, signs: Signs) -> None:
         self._descriptor = descriptor
-        self._signs = signs
         self.size = signs.size
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def read(self, length: int, /) -> bytes:
+    def read(self, length: int = BLOCK, /) -> bytes:
         """Give at most `length` bytes from where the last read ended, b"" at the end of the file.
 
         Raises:
@@ -45,24 +41,31 @@ class OpenFile:
         except OSError as error:
             raise FileUnreadable(walk.in_words(error)) from error
 
-    def seek(self, position: int) -> None:
-        """Go to a byte, counted from 0."""
-        os.lseek(self._descriptor, position, os.SEEK_SET)
+    def rewind(self) -> None:
+        """Start reading from the first byte again."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
 
-    def unchanged(self) -> bool:
-        """Say whether size, mtime and ctime are still what they were when it settled.
+    def sha256(self) -> str:
+        """Hash the whole file, from its start, and give the digest in hex.
 
         Raises:
-            FileUnreadable: the system does not say.
+            FileChanged: it has fewer or more bytes than it settled with.
+            FileUnreadable: the system refuses to go on reading.
         """
-        try:
-            return Signs.of(os.fstat(self._descriptor)) == self._signs
-        except OSError as error:
-            raise FileUnreadable(walk.in_words(error)) from error
-
-    def fileno(self) -> int:
-        """Give the file descriptor, which stays ours."""
-        return self._descriptor
+        digest = hashlib.sha256()
+        self.rewind()
+        left = self.size
+        while left:
+            block = self.read(min(BLOCK, left))
+            if not block:
+                raise FileChanged(f"it became {left} bytes shorter while it was read")
+            digest.update(block)
+            left -= len(block)
+        if self.read(
+            1
+        ):  # on a network file system the size may be stale: only the end of the file is the end
+            raise FileChanged(f"it has more than the {self.size} bytes it settled with")
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -109,29 +112,6 @@ def look_again(root: str, path: str, signs: Signs) -> None:
         _require_settled(walk.look(root, path), signs)
     except NotRegular as error:
         raise FileChanged(f"something else took its place: {error}") from error
-
-
-def sha256_of(open_file: OpenFile) -> str:
-    """Hash a whole file, from its start, and give the digest in hex.
-
-    Raises:
-        FileChanged: it has fewer or more bytes than it settled with.
-        FileUnreadable: the system refuses to go on reading.
-    """
-    digest = hashlib.sha256()
-    open_file.seek(0)
-    left = open_file.size
-    while left:
-        block = open_file.read(min(BLOCK, left))
-        if not block:
-            raise FileChanged(f"it became {left} bytes shorter while it was read")
-        digest.update(block)
-        left -= len(block)
-    if open_file.read(
-        1
-    ):  # on a network file system the size may be stale: only the end of the file is the end
-        raise FileChanged(f"it has more than the {open_file.size} bytes it settled with")
-    return digest.hexdigest()
 
 
 def _require_settled(facts: os.stat_result, signs: Signs) -> None:

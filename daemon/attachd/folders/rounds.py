@@ -149,9 +149,10 @@ class Rounds:
         tally.seen += batch.seen
         if batch.trouble and not batch.directory:
             raise walk.RootOut(f"the folder itself cannot be read: {batch.trouble}")
-        if batch.trouble:
+        if batch.trouble or batch.odd_entry:
+            what = escape(batch.trouble or batch.odd_entry)
             tally.unreadable += 1
-            tally.first_unreadable = tally.first_unreadable or f"{escape(batch.directory)}: {batch.trouble}"
+            tally.first_unreadable = tally.first_unreadable or f"{escape(batch.directory) or '.'}: {what}"
         existing = []
         for found in batch.found:
             if not hinted and self._existing.covers(found.path, found.signs):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from attachd.errors import FileGone, FileUnreadable, NotRegular
 from attachd.folders import walk
-from attachd.model import Signs
+from attachd.model import Signs, storable
 
 BATCH = 512
 """Entries looked at before a batch is handed out."""
@@ -37,12 +37,14 @@ class Batch:
         directory: relative to the folder, "" for the folder itself.
         seen: regular files looked at, known ones included.
         found: new and changed entries.
+        odd_entry: the last entry that could not be looked at, and why, in words; or "".
         trouble: why the directory could not be read to its end, in words; or "".
     """
 
     directory: str
     seen: int
     found: tuple[Found, ...]
+    odd_entry: str = ""
     trouble: str = ""
 
 
@@ -71,12 +73,20 @@ class _Gathered:
     looked: int = 0
     seen: int = 0
     found: list[Found] = field(default_factory=list)
+    odd_entry: str = ""
     trouble: str = ""
 
     def hand_out(self) -> Batch:
         """Give what was gathered and begin anew."""
-        batch = Batch(directory=self.directory, seen=self.seen, found=tuple(self.found), trouble=self.trouble)
+        batch = Batch(
+            directory=self.directory,
+            seen=self.seen,
+            found=tuple(self.found),
+            odd_entry=self.odd_entry,
+            trouble=self.trouble,
+        )
         self.looked = self.seen = 0
+        self.odd_entry = self.trouble = ""
         self.found.clear()
         return batch
 
@@ -126,10 +136,10 @@ def _take(
     except FileNotFoundError:
         return
     except OSError as error:
-        gathered.trouble = f"its entries cannot be looked at: {walk.in_words(error)}"
+        gathered.odd_entry = f"{entry.name} cannot be looked at: {walk.in_words(error)}"
         return
     is_regular = stat.S_ISREG(facts.st_mode)
-    if (entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns) in known:
+    if (entry.name, facts.st_size, storable(facts.st_mtime_ns), storable(facts.st_ctime_ns)) in known:
         gathered.seen += is_regular  # by far the most frequent case of all: no more is asked
         return
     path = f"{gathered.directory}/{entry.name}" if gathered.directory else entry.name

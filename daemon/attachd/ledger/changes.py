@@ -9,7 +9,8 @@ from attachd.model import Delivery, State
 
 NEWER = """
     SELECT 1 FROM directories i JOIN files f ON f.directory_id = i.id
-    WHERE i.folder_id = ? AND i.path = ? AND f.name = ? AND f.version > ? LIMIT 1
+    WHERE i.folder_id = ? AND i.path = ? AND f.name = ? AND f.version > ?
+    AND f.standing = 'matched' LIMIT 1
 """
 
 

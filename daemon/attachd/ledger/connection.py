@@ -69,6 +69,23 @@ def require_there(path: str) -> None:
         )
 
 
+def is_begun(path: str) -> bool:
+    """Say whether a ledger came about at this path: a kill in the very first start may leave an empty file.
+
+    What cannot be read counts as begun: opening it says what is wrong.
+    """
+    if not Path(path).exists():
+        return False
+    try:
+        connection = connect(path, "ro")
+        try:
+            return _tables(wrap(connection)) > 0
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return True
+
+
 def require_readable(connection: sqlite3.Connection, path: str) -> None:
     """Refuse a file that this version cannot read as a ledger.
 
@@ -92,10 +109,15 @@ def wrap(connection: sqlite3.Connection) -> Database:
 
 
 def connect(path: str, mode: str) -> sqlite3.Connection:
-    """Connect with the settings that every connection has; `mode` as in SQLite's URIs: `ro`, `rw`, `rwc`."""
+    """Connect with the settings that every connection has.
+
+    `mode` is as in SQLite's URIs, `ro`, `rw` or `rwc`, or `immutable`: read a file that nobody writes,
+    without the files beside it that even a reader of a ledger would have to make.
+    """
+    how = "immutable=1" if mode == "immutable" else f"mode={mode}"
     # Not tied to its thread: a connection is handed on, but never used by two threads at once.
     connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode={mode}",
+        f"file:{quote(os.fsencode(path))}?{how}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from attachd.core.protocols import Change, NewVersion
+from attachd.core.states import is_legal
 from attachd.ledger import rows
 from attachd.ledger.moves import Standpoint, move, restart
-from attachd.model import FileVersion, PlannedDelivery, Signs, Standing, State
+from attachd.model import ErrorKind, FileVersion, PlannedDelivery, Signs, Standing, State
 
 _NOTES = frozenset({Standing.UNMATCHED, Standing.PARKED})
 """Standings of a version that is judged again in place, and forgotten when it is gone."""
 
 _OF_PATH = """
-    SELECT id, state, run, elder_id, version, error_kind FROM deliveries
+    SELECT id, state, run, elder_id, version, waited, error_kind FROM deliveries
     WHERE directory_id = ? AND name = ? AND intent IS NULL AND state IN ('ready', 'waiting', 'held')
     ORDER BY id
 """
@@ -40,7 +41,7 @@ def record(connection: sqlite3.Connection, new: NewVersion, at: datetime) -> lis
     else:
         version = newest["version"] + 1 if newest else 1
         _insert_version(connection, (*place, version), new, at)
-    _supersede(connection, place, version, at)
+    _replace_earlier(connection, place, version, new, at)
     return [_insert_delivery(connection, (*place, version), new, each, at) for each in new.planned]
 
 
@@ -83,8 +84,7 @@ def same_bytes(
 
 
 def _may_have(newest: sqlite3.Row, sha256: str) -> bool:
-    if newest["sha256"] is None:  # never read; what is not to be delivered never will be
-        return bool(newest["standing"] == Standing.MATCHED)
+    # Bytes that were never hashed may be any: a worker may be reading the old ones at this moment.
     return bool(newest["standing"] != Standing.GONE and newest["sha256"] == sha256)
 
 
@@ -159,10 +159,20 @@ def _version_columns(new: NewVersion, at: datetime) -> tuple[object, ...]:
     )
 
 
-def _supersede(connection: sqlite3.Connection, place: tuple[int, str], version: int, at: datetime) -> None:
-    newer = Change(to=State.SUPERSEDED, at=at, by="intake", detail=f"newer bytes came (version {version})")
+def _replace_earlier(
+    connection: sqlite3.Connection, place: tuple[int, str], version: int, new: NewVersion, at: datetime
+) -> None:
+    """Move what is not delivered of earlier versions, but never out of sight: something must take over."""
+    if new.planned:
+        detail = f"newer bytes came (version {version})"
+        change = Change(to=State.SUPERSEDED, at=at, by="intake", detail=detail)
+    elif new.reason and new.reason.kind is ErrorKind.NOT_REGULAR:
+        change = Change(to=State.VANISHED, at=at, by="intake", detail="something else took the file's place")
+    else:
+        return
     for row in connection.execute(_OF_PATH, place).fetchall():
-        move(connection, Standpoint.of(row), newer)
+        if is_legal(State(row["state"]), change.to):
+            move(connection, Standpoint.of(row), change)
 
 
 def _insert_delivery(

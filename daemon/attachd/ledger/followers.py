@@ -15,7 +15,7 @@ from attachd.ledger.rows import error_of
 from attachd.model import Delivery, State
 
 SAME_BYTES = """
-    SELECT id, state, run, intent, elder_id, error_kind, error_message, error_hint FROM deliveries
+    SELECT id, state, run, intent, elder_id, waited, error_kind, error_message, error_hint FROM deliveries
     WHERE bytes_key IS NOT NULL AND bytes_key = ?1 AND destination = ?2 AND target = ?3 AND state = ?4
     AND id <> ?5 AND (?4 = 'done' OR elder_id IS NULL) ORDER BY id LIMIT 1
 """
@@ -53,7 +53,7 @@ def _note_hash(connection: sqlite3.Connection, delivery: Delivery, sha256: str) 
         return None
     row: sqlite3.Row = connection.execute("SELECT * FROM deliveries WHERE id = ?", (delivery.id,)).fetchone()
     connection.execute(
-        "UPDATE files SET sha256 = ? WHERE directory_id = ? AND name = ? AND version = ?",
+        "UPDATE files SET sha256 = ? WHERE directory_id = ? AND name = ? AND version = ? AND sha256 IS NULL",
         (sha256, row["directory_id"], row["name"], row["version"]),
     )
     return row

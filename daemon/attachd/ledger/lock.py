@@ -37,14 +37,16 @@ class LedgerLock:
     that does not exec would).
     """
 
-    def __init__(self, descriptor: int, ledger_path: str) -> None:
+    def __init__(self, descriptor: int, holder: Holder) -> None:
         self._descriptor = descriptor
-        self._ledger = Path(ledger_path)
-        self._began_without = not self._ledger.exists()
+        self._holder = holder
 
     @classmethod
     def acquire(cls, ledger_path: str, holder: Holder) -> Self:
-        """Take the lock and write down who has it.
+        """Take the lock; where the ledger is there already, write down who has it.
+
+        A lock file with content is the proof that there was a ledger once, so where it is still to be made,
+        `sign` follows when it has come about.
 
         Raises:
             LedgerInUse: another process has it; names the process.
@@ -60,16 +62,20 @@ class LedgerLock:
             ) from error
         try:
             _lock_exclusively(descriptor, ledger_path)
-            _write(descriptor, holder)
+            lock = cls(descriptor, holder)
+            if Path(ledger_path).exists():
+                lock.sign()
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor, ledger_path)
+        return lock
+
+    def sign(self) -> None:
+        """Write down who has the ledger."""
+        _write(self._descriptor, self._holder)
 
     def release(self) -> None:
-        """Give the lock back; the file stays, empty where no ledger came about."""
-        if self._began_without and not self._ledger.exists():
-            os.ftruncate(self._descriptor, 0)  # else the next start would look for a lost ledger
+        """Give the lock back; the file stays."""
         os.close(self._descriptor)
 
 

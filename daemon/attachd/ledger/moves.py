@@ -172,5 +172,5 @@ def waits_behind(elder_id: int) -> ErrorInfo:
 
 def restart(connection: sqlite3.Connection, row: sqlite3.Row, at: datetime, by: str, detail: str) -> bool:
     """Make a waiting or held delivery ready as a newcomer of its own: it is behind nobody from now on."""
-    change = Change(to=State.READY, at=at, by=by, detail=detail)
+    change = Change(to=State.READY, at=at, by=by, detail=detail, waits=-row["waited"])
     return move(connection, Standpoint.of(row), change, keep_bytes=row["elder_id"] is None)

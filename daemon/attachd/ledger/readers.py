@@ -14,8 +14,9 @@ from attachd.ledger.faults import explained
 class ReadPool:
     """Read-only connections to one ledger, each lent to one thread at a time; any thread may borrow."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, mode: str = "ro") -> None:
         self._path = path
+        self._mode = mode
         self._idle: list[sqlite3.Connection] = []
         self._lock = Lock()
         self._closed = False
@@ -48,7 +49,7 @@ class ReadPool:
                 raise LedgerError(f"the ledger {escape(self._path)} is closed")
             if self._idle:
                 return self._idle.pop()
-        return connect(self._path, "ro")
+        return connect(self._path, self._mode)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:

@@ -6,11 +6,13 @@ asking for fifty of a million reads fifty.
 
 import heapq
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 from attachd.core.paths import unescape
@@ -18,6 +20,7 @@ from attachd.core.states import TRANSITIONS
 from attachd.errors import LedgerError, UnknownDelivery
 from attachd.ledger import rows
 from attachd.ledger.connection import require_readable, require_sqlite, require_there, wrap
+from attachd.ledger.lock import holder_of
 from attachd.ledger.readers import ReadPool
 from attachd.model import ErrorInfo, FolderRecord, Standing
 
@@ -109,14 +112,12 @@ class Reports:
         """
         require_sqlite()
         require_there(path)
-        readers = ReadPool(path)
         try:
-            with readers.borrow() as connection:
-                require_readable(connection, path)
+            return cls(_readers(path, "ro"))
         except LedgerError:
-            readers.close()
-            raise
-        return cls(readers)
+            if not _is_at_rest(path):
+                raise
+            return cls(_readers(path, "immutable"))
 
     def __enter__(self) -> Self:
         return self
@@ -193,15 +194,16 @@ class Reports:
             "SELECT o.path AS folder, c.destination, c.state, c.count FROM counts c"
             " JOIN folders o ON o.id = c.folder_id WHERE c.count > 0 ORDER BY o.path, c.destination, c.state"
         )
-        return [
-            Count(
-                folder=unescape(row["folder"]),
-                destination=row["destination"] or None,
-                state=row["state"],
-                count=row["count"],
-            )
-            for row in found
-        ]
+        return [_count(row) for row in found]
+
+    def followers(self) -> list[Count]:
+        """Give how many wait for an elder and not for a time; looks at every waiting delivery."""
+        found = self._ask(
+            "SELECT o.path AS folder, d.destination, d.state, count(*) AS count FROM deliveries d"
+            " JOIN folders o ON o.id = d.folder_id WHERE d.state = 'waiting' AND d.next_attempt_at IS NULL"
+            " GROUP BY o.path, d.destination"
+        )
+        return [_count(row) for row in found]
 
     def oldest_undelivered(self) -> datetime | None:
         """Give when the oldest delivery that attachd still owes something was recorded, or None."""
@@ -249,3 +251,33 @@ def _entry(row: Mapping[str, Any] | sqlite3.Row) -> Entry:
         updated_at=rows.to_time(row["updated_at"]),
         next_attempt_at=rows.to_time_or_none(row["next_attempt_at"]),
     )
+
+
+def _count(row: Mapping[str, Any]) -> Count:
+    return Count(
+        folder=unescape(row["folder"]),
+        destination=row["destination"] or None,
+        state=row["state"],
+        count=row["count"],
+    )
+
+
+def _readers(path: str, mode: str) -> ReadPool:
+    readers = ReadPool(path, mode)
+    try:
+        with readers.borrow() as connection:
+            require_readable(connection, path)
+    except LedgerError:
+        readers.close()
+        raise
+    return readers
+
+
+def _is_at_rest(path: str) -> bool:
+    """Say whether a user who may read the ledger, but not write beside it, can still read it.
+
+    A reader of a ledger in WAL makes `-wal` and `-shm` where they are missing. After a clean stop they are,
+    and nobody writes: then the file alone holds everything (https://www.sqlite.org/wal.html, section 5).
+    """
+    wal = Path(f"{path}-wal")
+    return not os.access(Path(path).parent, os.W_OK) and not wal.exists() and holder_of(path) is None

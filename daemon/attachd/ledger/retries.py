@@ -34,11 +34,13 @@ class RetryOutcome:
 
     Attributes:
         retried: deliveries that go again, or are reconciled again.
+        behind: deliveries that go with their elder, by id: the elder goes again, or is on its way.
         refused: why the others do not, by id.
         unknown: ids that no delivery has.
     """
 
     retried: Sequence[int]
+    behind: dict[int, int]
     refused: dict[int, str]
     unknown: Sequence[int]
 
@@ -51,6 +53,7 @@ class _Retry:
     at: datetime
     by: str
     retried: list[int] = field(default_factory=list)
+    behind: dict[int, int] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)
 
@@ -80,8 +83,7 @@ class _Retry:
     def _retry_elder(self, follower_id: int, elder: sqlite3.Row) -> None:
         if elder["state"] in {State.HELD, State.WAITING}:
             self._go_again(elder)
-        what = "goes again" if elder["id"] in self.retried else "is on its way"
-        self.refused[follower_id] = f"delivery {elder['id']} with the same bytes goes first, and {what}"
+        self.behind[follower_id] = elder["id"]
 
     def _go_again(self, row: sqlite3.Row) -> None:
         to = State.READY if row["intent"] is None else State.DOUBTFUL
@@ -103,6 +105,6 @@ def retry(connection: sqlite3.Connection, ids: Sequence[int] | None, at: datetim
     going = _Retry(connection, at, by)
     for each in dict.fromkeys(asked):
         going.ask(each)
-    # With None nobody asked for the followers by name: that their elders go first needs no words.
-    refused = going.refused if ids is not None else {}
-    return RetryOutcome(retried=going.retried, refused=refused, unknown=going.unknown)
+    return RetryOutcome(
+        retried=going.retried, behind=going.behind, refused=going.refused, unknown=going.unknown
+    )

@@ -104,6 +104,7 @@ def file_version(row: sqlite3.Row, folder_id: int, path: str) -> FileVersion:
         standing=Standing(row["standing"]),
         sha256=row["sha256"],
         first_seen=to_time(row["first_seen"]),
+        reason=ErrorKind(row["error_kind"]) if row["error_kind"] else None,
     )
 
 

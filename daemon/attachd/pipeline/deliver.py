@@ -36,10 +36,12 @@ from attachd.errors import (
     FileGone,
     FileUnreadable,
     LedgerError,
+    NotRegular,
     Trouble,
 )
 from attachd.model import Delivery, ErrorInfo, ErrorKind, Severity, State
 from attachd.pipeline.body import HashingBody, StopRequested
+from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
 
@@ -103,9 +105,20 @@ class Worker:
     def attempt(self, delivery: Delivery, *, probe: bool = False) -> Attempt:
         """Make one attempt and write how it ended. `probe`: it goes through a closed gate.
 
+        While the ledger cannot be written, how the attempt ended is kept until it can.
+
         Raises:
-            LedgerError: the ledger could not be written; the delivery stays as it is.
+            LedgerError: it still cannot be written, and the service cannot wait any longer.
         """
+        try:
+            return self._attempt(delivery, probe=probe)
+        except LedgerError as error:  # before a call that needed its intent: nothing was asked for
+            return self._ended(delivery, self._unwritten(error))
+        except Exception as error:  # one file that meets a bug must not stop the others
+            log.exception("delivery_failed_by_a_bug", delivery=delivery.id, path=delivery.path)
+            return self._ended(delivery, self._bug(error), Asked.ANSWERED)
+
+    def _attempt(self, delivery: Delivery, *, probe: bool) -> Attempt:
         try:
             ended = self._made(delivery, self._deliver(delivery))
         except LostAnswer as lost:
@@ -118,11 +131,6 @@ class Worker:
         except StopRequested:
             stopped = outcomes.put_back(at=self._clock.now(), by=self._run, detail="the service stopped")
             ended = self._ended(delivery, stopped)
-        except LedgerError:
-            raise
-        except Exception as error:  # one file that meets a bug must not stop the others
-            log.exception("delivery_failed_by_a_bug", delivery=delivery.id, path=delivery.path)
-            ended = self._ended(delivery, self._bug(error), Asked.ANSWERED)
         return ended
 
     def _made(self, delivery: Delivery, remote_id: str | None) -> Attempt:
@@ -169,7 +177,7 @@ class Worker:
             file.rewind()
             body = HashingBody(file, self._cut)
             receipt = self._destination.put(ticket, upload, body)
-            if body.sha256_hex() != upload.sha256 or not file.unchanged():
+            if body.sha256_hex() != upload.sha256:
                 raise FileChanged("the file changed while it was sent")
             receipts["put"] = receipt
         for call, receipt in receipts.items():
@@ -187,6 +195,8 @@ class Worker:
         for call in self._destination.final_calls:
             if call in receipts:
                 continue
+            if self._cut.is_set():
+                raise StopRequested("the service stops")
             if not self._ledger.record_intent(delivery, call):
                 return None
             receipts[call] = self._complete(call, upload, receipts)
@@ -227,12 +237,12 @@ class Worker:
         asked: Asked = Asked.UNASKED,
         trouble: Trouble | None = None,
     ) -> Attempt:
-        if change is not None and self._ledger.change(delivery, change):
+        if change is not None and until_written(lambda: self._ledger.change(delivery, change), self._cut):
             _tell(delivery, change)
         return Attempt(delivery_id=delivery.id, asked=asked, trouble=trouble)
 
     def _without_file(self, delivery: Delivery, error: FileError) -> Change:
-        if isinstance(error, FileGone):
+        if isinstance(error, FileGone | NotRegular):  # something else took its place: the file is gone
             return self._absent(delivery)
         if isinstance(error, FileUnreadable):
             return self._unreadable(delivery, error)
@@ -244,7 +254,7 @@ class Worker:
         return self._folder_out()
 
     def _folder_out(self) -> Change:
-        return outcomes.put_back(at=self._clock.now(), by=self._run, detail="its folder is out")
+        return outcomes.folder_out(self._retry, at=self._clock.now(), by=self._run)
 
     def _changed(self, delivery: Delivery, error: FileError) -> Change:
         self._look(delivery.folder_id, delivery.path)
@@ -266,12 +276,15 @@ class Worker:
             delivery, trouble, self._retry, at=self._clock.now(), by=self._run, share=share
         )
 
+    def _unwritten(self, error: LedgerError) -> Change:
+        return outcomes.put_back(at=self._clock.now(), by=self._run, detail=error.message)
+
     def _bug(self, error: Exception) -> Change:
         at, by = self._clock.now(), self._run
         message = f"attachd itself failed: {type(error).__name__}"
         hint = "a bug: the log has the details; attachd retry ID tries again"
         info = ErrorInfo(kind=ErrorKind.REJECTED, message=message, hint=hint)
-        return outcomes.held(info, at=at, by=by)
+        return outcomes.failed_by_a_bug(info, at=at, by=by)
 
 
 def _upload(delivery: Delivery, sha256: str) -> Upload:

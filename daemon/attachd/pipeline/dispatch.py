@@ -20,6 +20,7 @@ from attachd.core.protocols import Change, Clock, Ledger
 from attachd.core.settings import DestinationSettings
 from attachd.model import Delivery, ErrorInfo, Severity, State
 from attachd.pipeline.deliver import Asked, Attempt
+from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
 
@@ -160,15 +161,18 @@ class Dispatcher:
     def _loop(self) -> None:
         try:
             while not self._stop.is_set():
-                self._wake.clear()
-                self._take_results()
-                self._claim()
-                self._settle_doubt()
-                self._wake.wait(self._pause())
+                until_written(self._turn, self._stop)
             self._put_back_unstarted()
         finally:
             for _ in range(self.settings.workers):
                 self._jobs.put(None)
+
+    def _turn(self) -> None:
+        self._wake.clear()
+        self._take_results()
+        self._settle_doubt()
+        self._claim()
+        self._wake.wait(self._pause())
 
     def _claim(self) -> None:
         now = self._clock.monotonic()
@@ -218,7 +222,7 @@ class Dispatcher:
     def _after(self, result: Attempt) -> Gate:
         before = self._gate
         if result.asked is Asked.ANSWERED:
-            after = gates.answered(before, result.delivery_id)
+            after = gates.answered(before)
         elif result.trouble is None:
             after = gates.probe_lost(before, result.delivery_id)
         else:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -19,6 +20,7 @@ from attachd.core.protocols import Clock, Files, Ledger, NewVersion
 from attachd.core.rules import FileFacts, Rule, judge, planned, refusal
 from attachd.errors import FileError, FileUnreadable, LedgerError
 from attachd.model import ErrorInfo, ErrorKind, FileVersion, SettledFile, Signs, Standing
+from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
 
@@ -64,7 +66,7 @@ class Intake:
     """Takes the reports of all folders, one after the other.
 
     `wake` tells a destination's claim loop that it has a new delivery; `look` asks a folder to look at a
-    path again.
+    path again. `bugs` counts paths that met a bug of ours and are therefore in no list.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins, given by keyword
@@ -94,6 +96,7 @@ class Intake:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.failure: BaseException | None = None
+        self.bugs = 0
 
     # What folders report. Each waits while intake is behind, and gives up when the service stops.
 
@@ -153,7 +156,7 @@ class Intake:
         """
         for path in self._ledger.pending_paths(folder_id):
             latest = self._ledger.latest(folder_id, path)
-            if latest and latest.standing is Standing.UNMATCHED:
+            if latest and latest.standing is Standing.UNMATCHED and latest.reason is ErrorKind.NO_RULE:
                 self._decide_unmatched(latest)
 
     def _guard(self, body: Callable[[], None]) -> None:
@@ -187,11 +190,12 @@ class Intake:
 
     def _decide_guarded(self, report: _Report) -> bool:
         try:
-            return self._decide(report)
+            return until_written(lambda: self._decide(report), self._stop)
         except LedgerError:
             raise
         except Exception:  # one path that meets a bug must not keep all others from being seen
             log.exception("intake_failed_by_a_bug", path=report.path)
+            self.bugs += 1
             return True
 
     def _decide(self, report: _Report) -> bool:
@@ -220,11 +224,12 @@ class Intake:
     def _hash_loop(self) -> None:
         while (file := self._to_hash.get()) is not None and not self._stop.is_set():
             try:
-                self._decide_by_hash(file)
+                until_written(partial(self._decide_by_hash, file), self._stop)
             except LedgerError:
                 raise
             except Exception:  # as in `_decide_guarded`
                 log.exception("intake_failed_by_a_bug", path=file.path)
+                self.bugs += 1
             self._done()
 
     def _decide_by_hash(self, file: SettledFile) -> None:

@@ -40,7 +40,8 @@ class Rooms:
 
     def in_place(self, folder_id: int) -> bool:
         """Say whether a folder is there and the same as ever: while it is not, no file is gone."""
-        return self.watches[folder_id].is_in_place()
+        watch = self.watches.get(folder_id)
+        return watch is not None and watch.is_in_place()
 
     def wake(self, destination: str) -> None:
         """Tell a destination's claim loop that there may be something to do."""
@@ -72,7 +73,8 @@ def read_tokens(settings: Settings, environ: Mapping[str, str]) -> dict[str, str
             tokens[name] = read_secret(destination.token, environ)
         except UserError as error:
             path = f"destinations.{name}.token"
-            problems.append(Problem(0, 0, path, what=error.message, hint=error.hint))
+            token = destination.token
+            problems.append(Problem(token.line, token.column, path, what=error.message, hint=error.hint))
     if problems:
         raise ConfigError(settings.file, problems)
     return tokens

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from attachd.core.paths import escape
 from attachd.core.settings import Settings
-from attachd.ledger.reports import Reports
+from attachd.ledger.reports import Count, Reports
 from attachd.service.build import Rooms
 from attachd.service.once import Situation, Tally, states_of
 from attachd.status.facts import DestinationFact, FolderFact, LiveFacts, ServiceFact
@@ -27,7 +27,9 @@ def situation_of(settings: Settings, rooms: Rooms, reports: Reports) -> Situatio
         attempting=any(account.active for account in accounts),
         tallies=tallies_of(reports),
         folders={folder.path for folder in settings.folders},
-        folders_out={folder.path for folder in folders if not folder.healthy},
+        followers=[_tally(count) for count in reports.followers()],
+        folders_out={folder.path for folder in folders if folder.is_out},
+        folders_unwell={folder.path for folder in folders if not folder.healthy},
         blocked={account.name for account in accounts if account.blocked},
         destinations=set(settings.destinations),
     )
@@ -77,10 +79,11 @@ def _folder_fact(rooms: Rooms, number: int) -> FolderFact:
 
 def tallies_of(reports: Reports) -> list[Tally]:
     """Give what the ledger counts, for `once`."""
-    return [
-        Tally(folder=count.folder, destination=count.destination, state=count.state, count=count.count)
-        for count in reports.counts()
-    ]
+    return [_tally(count) for count in reports.counts()]
+
+
+def _tally(count: Count) -> Tally:
+    return Tally(folder=count.folder, destination=count.destination, state=count.state, count=count.count)
 
 
 def _iso(moment: datetime) -> str:

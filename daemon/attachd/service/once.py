@@ -31,7 +31,9 @@ class Situation:
     Attributes:
         settled: every folder that is not out was scanned and has nothing settling, intake is through.
         tallies: what the ledger holds.
-        folders_out: folders that cannot be read now, or only in part.
+        followers: of the tallies, those that wait for an elder: they move only when another one does.
+        folders_out: folders that are not there now.
+        folders_unwell: those, and folders of which a part cannot be read.
         folders: every folder of rules.yaml.
         blocked: destinations whose gate is closed with nothing to speak for its opening.
         destinations: every destination of rules.yaml.
@@ -40,7 +42,9 @@ class Situation:
 
     settled: bool
     tallies: Collection[Tally]
+    followers: Collection[Tally]
     folders_out: Collection[str]
+    folders_unwell: Collection[str]
     folders: Collection[str]
     blocked: Collection[str]
     destinations: Collection[str]
@@ -51,13 +55,15 @@ def is_over(situation: Situation) -> bool:
     """Say whether nothing is left that this run could still bring further."""
     if not situation.settled or situation.attempting:
         return False
-    return not any(_can_move(situation, tally) for tally in situation.tallies)
+    movable = sum(tally.count for tally in situation.tallies if _can_move(situation, tally))
+    following = sum(tally.count for tally in situation.followers if _can_move(situation, tally))
+    return movable <= following
 
 
 def exit_code(situation: Situation) -> int:
     """Give the contract's exit code: 75 before 4 before 0."""
     left = any(tally.state in _UNDER_WAY and tally.count for tally in situation.tallies)
-    if left or situation.folders_out or situation.blocked or not situation.settled:
+    if left or situation.folders_unwell or situation.blocked or not situation.settled:
         return EXIT_LEFT
     if any(tally.state in _PROBLEMS and tally.count for tally in situation.tallies):
         return EXIT_PROBLEMS

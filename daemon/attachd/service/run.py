@@ -1,7 +1,7 @@
 """`attachd run`: start in order, watch over every thread, stop in order.
 
 Start: secrets → lock → ledger → recover → rooms → intake → claims → folders → READY.
-Stop: folders and intake → claims → workers finish or reach the deadline → ledger → lock.
+Stop: claims and intake → folders → workers finish or reach the deadline → ledger → lock.
 A first SIGTERM or SIGINT drains, a second one cuts.
 """
 
@@ -76,6 +76,7 @@ def run(
     try:
         ledger = SqliteLedger.open(settings.ledger, create=True)
         try:
+            lock.sign()
             name = ledger.begin_run(os.getpid(), socket.gethostname(), started_at)
             _recover(ledger, name, started_at)
             rooms = build(settings, ledger, tokens, name, clock)
@@ -127,7 +128,7 @@ class Service:
                 at_the_end = situation_of(self.settings, self.rooms, reports)
             finally:
                 self._stop()
-            if failed:
+            if failed or (once and self.rooms.intake.bugs):
                 return _EXIT_FAILED
             # The workers may have brought the last ones through while they were drained.
             drained = replace(at_the_end, tallies=tallies_of(reports))
