@@ -6,6 +6,7 @@ path escaping here.
 Event names are snake_case, one per kind of event; everything else is a field.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -22,6 +23,18 @@ _SYSLOG_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical":
 _NOISY = ("watchdog", "fsevents")  # urllib3 is silenced where it is used: its records hold signed URLs
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines, and falls silent when the other end takes nothing any more (full disk, closed pipe)."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+            return
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor has none to replace
+            # Else what stands in the buffer fails once more at exit, and the exit code with it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), self.stream.fileno())
+
+
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     """Set up logging for the whole process, to stderr unless `stream` is given.
 
@@ -32,7 +45,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         stream: where lines go.
     """
     target = stream or sys.stderr
-    handler = logging.StreamHandler(target)
+    handler = _Handler(target)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -49,7 +62,6 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
             ],
         )
     )
-    logging.raiseExceptions = False  # a log that takes nothing any more must not stop the service
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -120,7 +120,8 @@ def _write(stream: TextIO, text: str, *, flush: bool = False) -> bool:
     except OSError:
         if stream is not sys.stderr:
             raise
-        return False  # a log that takes nothing any more must not keep files from being attached
+        _silence(stream)  # a log that takes nothing any more must not keep files from being attached
+        return False
     return True
 
 

@@ -1,0 +1,67 @@
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import structlog
+
+from attachd.logs import configure, redact, safe_text
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_signed_urls_lose_their_query():
+    """What makes a signed URL a key is never shown."""
+    text = redact("PUT https://files.example/a%20b?X-Amz-Signature=abc&X-Amz-Expires=300 failed")
+    assert text == "PUT https://files.example/a%20b?*** failed"
+
+
+def test_authorization_values_are_stars():
+    """A token that a library puts into its message is not shown."""
+    assert "canary1234567" not in redact("Authorization: Bearer canary1234567")
+    assert "canary1234567" not in redact("sent bearer canary1234567 to the host")
+    assert redact("the token variable is not set") == "the token variable is not set"
+
+
+def test_names_stay_on_their_line():
+    """Control characters and bytes that are no text cannot forge a log line."""
+    assert safe_text("a\nERROR forged\x1b[31m\udcff") == "a\\x0aERROR forged\\x1b[31m\\xff"
+
+
+def test_lines_of_libraries_have_the_same_shape():
+    """A record of the standard library comes out as JSON like ours, redacted."""
+    stream = io.StringIO()
+    configure("info", "json", stream)
+    logging.getLogger("somebody").warning("see https://host.example/x?secret=1")
+    structlog.get_logger("attachd").info("attached", path="a\nb", delivery=7)
+    theirs, ours = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert theirs["event"] == "see https://host.example/x?***"
+    assert (ours["event"], ours["path"], ours["delivery"]) == ("attached", "a\\x0ab", 7)
+
+
+def test_under_the_journal_lines_begin_with_their_priority(tmp_path):
+    """systemd reads `<4>` as warning, and has the time itself (sd-daemon(3))."""
+    program = (
+        "import os, sys\n"
+        "facts = os.fstat(2)\n"
+        "os.environ['JOURNAL_STREAM'] = f'{facts.st_dev}:{facts.st_ino}'\n"
+        "import structlog\n"
+        "from attachd.logs import configure\n"
+        "configure('info', 'auto')\n"
+        "structlog.get_logger('attachd').warning('gate_closed', destination='ion')\n"
+    )
+    log = tmp_path / "journal"
+    with log.open("wb") as stderr:
+        subprocess.run([sys.executable, "-c", program], stderr=stderr, check=True, env=dict(os.environ))
+    assert log.read_text() == "<4>gate_closed destination='ion'\n"
