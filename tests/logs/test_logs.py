@@ -51,7 +51,7 @@ def test_lines_of_libraries_have_the_same_shape():
 
 
 def test_under_the_journal_lines_begin_with_their_priority(tmp_path):
-    """systemd reads `<4>` as warning, and has the time itself (sd-daemon(3))."""
+    """The journal reads `<4>` as warning, and has the time itself (sd-daemon(3))."""
     program = (
         "import os, sys\n"
         "facts = os.fstat(2)\n"
