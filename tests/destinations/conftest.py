@@ -16,6 +16,7 @@ import pytest
 from attachd.core.protocols import Upload
 from attachd.core.settings import DestinationSettings, SecretRef
 from attachd.destinations.ion import Ion
+from attachd.destinations.signin import FixedSecret, GivenToken
 
 TOKEN = "canary-token-5f2c9a7d"
 SIGNATURE = "canary-signature-93be07d1aa"
@@ -93,6 +94,8 @@ class Server(ThreadingHTTPServer):
             return {}
         if "createFileAttachment" in payload["query"]:
             return {"data": {"createFileAttachment": {"fileAttachment": {"id": 4242}}}}
+        if "query Shape" in payload["query"]:
+            return {"errors": [{"message": "GraphQL introspection is not allowed"}]}
         name = payload["variables"]["filename"]
         data = {
             "requestFileUploadUrl": {
@@ -333,8 +336,9 @@ def make_ion(server, settings, clock):
     """Make destinations that are closed at the end."""
     made = []
 
-    def make(token=lambda: TOKEN, **changes):
-        destination = Ion(settings(**changes), token, clock)
+    def make(token=TOKEN, *, source=None, bind=None, stopped=None, **changes):
+        source = source or GivenToken(FixedSecret(token))
+        destination = Ion(settings(**changes), source, clock, bind=bind, stopped=stopped)
         made.append(destination)
         return destination
 

@@ -4,6 +4,7 @@ from attachd.destinations.entities import KEPT_FOR, EntityIds
 from attachd.destinations.ion import Ion
 from attachd.destinations.redaction import LONGEST, quoted, redact, secrets_in
 from attachd.destinations.registry import KINDS, build
+from attachd.destinations.signin import FixedSecret, GivenToken
 from attachd.errors import UserError
 
 
@@ -64,7 +65,7 @@ def test_secrets_of_a_signed_url():
 
 def test_destinations_are_built_by_kind(settings, clock, upload, server):
     """The kind in the settings decides what is built."""
-    destination = build(settings(), lambda: "a-token", clock)
+    destination = build(settings(), GivenToken(FixedSecret("a-token")), clock)
     try:
         assert isinstance(destination, Ion)
         assert destination.name == "ion"
@@ -77,5 +78,5 @@ def test_destinations_are_built_by_kind(settings, clock, upload, server):
 def test_unknown_kinds_are_told(settings, clock):
     """A kind that does not exist is told together with those that do."""
     with pytest.raises(UserError, match="no kind 'nonsense'") as caught:
-        build(settings(kind="nonsense"), lambda: "", clock)
+        build(settings(kind="nonsense"), GivenToken(FixedSecret("")), clock)
     assert all(kind in caught.value.hint for kind in KINDS)

@@ -3,6 +3,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 import tracemalloc
 
 import pytest
@@ -15,6 +16,7 @@ from attachd.errors import UserError
 from attachd.model import ErrorKind
 
 TYPE = "image/jpeg"
+TOKEN = "canary-token-5f2c9a7d"
 
 
 @pytest.fixture
@@ -22,8 +24,8 @@ def transport(settings):
     """Make transports that are closed at the end."""
     made = []
 
-    def make(token=lambda: "canary-token-5f2c9a7d", **changes):
-        made.append(Transport(settings(**changes), token))
+    def make(**changes):
+        made.append(Transport(settings(**changes), time.monotonic))
         return made[-1]
 
     yield make
@@ -34,7 +36,7 @@ def transport(settings):
 def test_storage_never_sees_the_token(transport, server, body, canaries):
     """The token goes to the API alone, and to storage goes no credential at all."""
     line = transport()
-    line.post_json(b"{}")
+    line.post_json(b"{}", TOKEN)
     line.put(server.upload_url(), TYPE, body(b"abc"))
     api, storage = server.seen
     assert api.headers["Authorization"] == f"Bearer {canaries[0]}"
@@ -49,7 +51,7 @@ def test_netrc_adds_nothing(transport, server, body, tmp_path, monkeypatch):
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     line = transport()
-    line.post_json(b"{}")
+    line.post_json(b"{}", TOKEN)
     line.put(server.upload_url(), TYPE, body(b"abc"))
     assert server.seen[0].headers["Authorization"].startswith("Bearer ")
     assert "Authorization" not in server.seen[1].headers
@@ -63,7 +65,7 @@ def test_redirects_are_never_followed(transport, server, reply, body, status):
     server.storage.append(reply(status, "", location))
     server.api.append(reply(status, "", location))
     assert line.put(server.upload_url(), TYPE, body(b"abc")).status == status
-    assert line.post_json(b"{}").status == status
+    assert line.post_json(b"{}", TOKEN).status == status
     assert len(server.seen) == 2
 
 
@@ -123,8 +125,8 @@ def test_idle_connections_are_not_used_again(transport, server, body, monkeypatc
     """A connection that stood idle too long is replaced before anything is sent on it."""
     monkeypatch.setattr(connections, "MAX_IDLE", -1.0)
     line = transport()
-    line.post_json(b"{}")
-    line.post_json(b"{}")
+    line.post_json(b"{}", TOKEN)
+    line.post_json(b"{}", TOKEN)
     assert len({request.peer for request in server.seen}) == 2
 
 
@@ -132,17 +134,17 @@ def test_idle_connections_that_were_closed_are_noticed(transport, server, reply)
     """A connection that the other side closed while it was idle costs a new one and no failure."""
     line = transport()
     server.api.append(reply(200, "{}", act="close later"))
-    line.post_json(b"{}")
+    line.post_json(b"{}", TOKEN)
     assert server.closed.wait(5)
-    assert line.post_json(b"{}").status == 200
+    assert line.post_json(b"{}", TOKEN).status == 200
 
 
 def test_cookies_are_not_kept(transport, server, reply):
     """What the other side wants remembered is not sent back."""
     line = transport()
     server.api.append(reply(headers={"Set-Cookie": "a=b"}))
-    line.post_json(b"{}")
-    line.post_json(b"{}")
+    line.post_json(b"{}", TOKEN)
+    line.post_json(b"{}", TOKEN)
     assert "Cookie" not in server.seen[1].headers
 
 
@@ -168,7 +170,7 @@ def test_connecting_has_its_own_time_out(transport):
                 client.connect_ex(address)
                 waiting.append(client)
             with pytest.raises(Fault) as caught:
-                transport(connect_timeout=0.2, url=f"http://127.0.0.1:{address[1]}/").post_json(b"{}")
+                transport(connect_timeout=0.2, url=f"http://127.0.0.1:{address[1]}/").post_json(b"{}", TOKEN)
         finally:
             for client in waiting:
                 client.close()
@@ -183,7 +185,7 @@ def test_unknown_names(transport, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(Fault) as caught:
-        transport(url="https://ion.invalid/graphql").post_json(b"{}")
+        transport(url="https://ion.invalid/graphql").post_json(b"{}", TOKEN)
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.NETWORK, Sent.NO)
     assert caught.value.message == "no connection to ion.invalid: Name or service not known"
 
@@ -191,7 +193,7 @@ def test_unknown_names(transport, monkeypatch):
 def test_tls_with_a_server_that_has_none(transport, server):
     """A TLS handshake that fails has sent nothing of the request."""
     with pytest.raises(Fault) as caught:
-        transport(url=server.url.replace("http:", "https:")).post_json(b"{}")
+        transport(url=server.url.replace("http:", "https:")).post_json(b"{}", TOKEN)
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.TLS, Sent.NO)
     assert server.seen == []
 
@@ -222,7 +224,7 @@ def tls_server(certificate, start_server):
 def test_certificates_are_checked(transport, tls_server):
     """A certificate that nobody vouches for ends the handshake, and the reason is told."""
     with pytest.raises(Fault) as caught:
-        transport(url=tls_server.url).post_json(b"{}")
+        transport(url=tls_server.url).post_json(b"{}", TOKEN)
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.TLS, Sent.NO)
     assert "self-signed certificate" in caught.value.message
 
@@ -272,7 +274,7 @@ def test_a_given_proxy_takes_everything(transport, server, start_server, body):
 def test_a_proxy_that_is_not_there(transport, dead_address):
     """A proxy that cannot be reached has passed nothing on."""
     with pytest.raises(Fault) as caught:
-        transport(url="https://ion.invalid/graphql", proxy=dead_address).post_json(b"{}")
+        transport(url="https://ion.invalid/graphql", proxy=dead_address).post_json(b"{}", TOKEN)
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.NETWORK, Sent.NO)
 
 
@@ -280,7 +282,7 @@ def test_a_proxy_that_refuses_the_tunnel(transport, server):
     """A proxy that refuses to connect further has passed nothing on, and its reason is told."""
     proxy = server.url.replace("/graphql", "")
     with pytest.raises(Fault) as caught:
-        transport(url="https://ion.invalid/graphql", proxy=proxy).post_json(b"{}")
+        transport(url="https://ion.invalid/graphql", proxy=proxy).post_json(b"{}", TOKEN)
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.NETWORK, Sent.NO)
     assert "tunnel connection failed: 501" in caught.value.message
 
@@ -289,7 +291,7 @@ def test_a_proxy_that_refuses_the_tunnel(transport, server):
 def test_other_proxies_are_a_matter_of_configuration(transport, proxy):
     """Only HTTP proxies can be used; others are said to be unusable before anything is sent."""
     with pytest.raises(Fault) as caught:
-        transport(proxy=proxy).post_json(b"{}")
+        transport(proxy=proxy).post_json(b"{}", TOKEN)
     assert caught.value.sent is Sent.NO
     assert caught.value.kind in {ErrorKind.CONFIG, ErrorKind.NETWORK}
 

@@ -7,27 +7,30 @@ from typing import TypeVar
 from attachd.config.addresses import Fault, is_host, proxy_fault, url_fault
 from attachd.config.context import UNSET_URL, Context
 from attachd.config.document import Destination, EnvTable, Limits, OAuth, Retry, Timeouts
+from attachd.config.doubting import build_doubt
 from attachd.config.secrets import secret_ref
 from attachd.config.wording import Location
-from attachd.core.settings import DestinationSettings, OnDoubt, RetryPolicy, SecretRef
+from attachd.core.settings import DestinationSettings, OAuthSettings, OnDoubt, RetryPolicy, SecretRef
 
 T = TypeVar("T")
 
-_NONE = SecretRef(source="env", value="")
+_OURS = ("grant_type", "client_id", "client_secret")
 
 
 def build_destination(name: str, given: Destination, context: Context) -> DestinationSettings:
     """Check one destination and give its settings, which are good only if nothing was reported."""
     at: Location = ("destinations", name)
     timeouts, limits = given.timeouts or Timeouts(), given.limits or Limits()
-    default = DestinationSettings(name=name, kind=given.kind or "ion", url=UNSET_URL, token=_NONE)
+    default = DestinationSettings(name=name, kind=given.kind or "ion", url=UNSET_URL)
     _check_hosts(given, at, context)
     _check_amounts(given, at, context)
+    _check_one_sign_in(given, at, context)
     return DestinationSettings(
         name=name,
         kind=default.kind,
         url=_url(given.url, (*at, "url"), context),
-        token=_token(given, at, context),
+        token=None if given.token is None else secret_ref(given.token, (*at, "token"), context),
+        oauth=None if given.oauth is None else _oauth(given.oauth, (*at, "oauth"), context),
         auth_scheme=_or(given.auth_scheme, default.auth_scheme),
         workers=_or(given.workers, default.workers),
         ca_file=_ca_file(given.ca_file, (*at, "ca_file"), context),
@@ -35,9 +38,12 @@ def build_destination(name: str, given: Destination, context: Context) -> Destin
         connect_timeout=_or(timeouts.connect, default.connect_timeout),
         read_timeout=_or(timeouts.read, default.read_timeout),
         max_file_size=_or(limits.max_file_size, default.max_file_size),
+        requests_per_second=limits.requests_per_second,
+        bandwidth=limits.bandwidth,
         retry=_retry(given.retry or Retry(), (*at, "retry"), context),
         storage_hosts=_hosts(given.storage_hosts),
         on_doubt=OnDoubt(given.on_doubt or "hold"),
+        doubt=build_doubt(given.doubt, given.kind, (*at, "doubt"), context),
         validate_upload=_or(given.validate_upload, default.validate_upload),
     )
 
@@ -64,26 +70,31 @@ def _url(given: str | EnvTable | None, at: Location, context: Context) -> str:
     return url
 
 
-def _token(given: Destination, at: Location, context: Context) -> SecretRef:
+def _check_one_sign_in(given: Destination, at: Location, context: Context) -> None:
     token_given = given.token is not None or context.report.has_error_at((*at, "token"))
     oauth_given = given.oauth is not None or context.report.has_error_at((*at, "oauth"))
-    if given.oauth:
-        _check_oauth(given.oauth, (*at, "oauth"), context)
     if token_given and oauth_given:
         context.report.error(
             (*at, "oauth"), "there is a `token` already", "keep one of `token` and `oauth`", key=True
         )
     if not token_given and not oauth_given:
         context.report.error((*at, "token"), "`token` or `oauth` is missing", "add `token: {env: NAME}`")
-    return _NONE if given.token is None else secret_ref(given.token, (*at, "token"), context)
 
 
-def _check_oauth(oauth: OAuth, at: Location, context: Context) -> None:
-    _checked(oauth.token_url, url_fault(oauth.token_url or "https://h"), (*at, "token_url"), context)
-    if oauth.client_id is not None:
-        context.from_environment(oauth.client_id, (*at, "client_id"), "")
-    if oauth.client_secret is not None:
-        secret_ref(oauth.client_secret, (*at, "client_secret"), context)
+def _oauth(given: OAuth, at: Location, context: Context) -> OAuthSettings:
+    _checked(given.token_url, url_fault(given.token_url or "https://h"), (*at, "token_url"), context)
+    for name in _OURS:
+        if name in (given.extra or {}):
+            context.report.error((*at, "extra", name), "is sent by attachd itself", "leave it out", key=True)
+    secret = SecretRef(source="env", value="")
+    if given.client_secret is not None:
+        secret = secret_ref(given.client_secret, (*at, "client_secret"), context)
+    return OAuthSettings(
+        token_url=given.token_url or "",
+        client_id=context.from_environment(given.client_id or "", (*at, "client_id"), ""),
+        client_secret=secret,
+        extra=tuple((given.extra or {}).items()),
+    )
 
 
 def _ca_file(given: str | None, at: Location, context: Context) -> str | None:

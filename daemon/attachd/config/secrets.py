@@ -11,7 +11,7 @@ from pathlib import Path
 from attachd.config.context import Context
 from attachd.config.document import SecretTable
 from attachd.config.wording import Location
-from attachd.core.settings import SecretRef
+from attachd.core.settings import DestinationSettings, SecretRef
 from attachd.errors import UserError
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -49,6 +49,21 @@ def read_secret(ref: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
             hint="it must be one line of printable ASCII; look for a line break or an invisible character",
         )
     return secret
+
+
+def secret_of(account: DestinationSettings) -> SecretRef:
+    """Say where a destination's secret is to be had: its token, or its client's secret."""
+    if account.oauth is not None:
+        return account.oauth.client_secret
+    return account.token or SecretRef(source="plain", value="")
+
+
+def secret_path(ref: SecretRef, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Give the file that holds a secret, None where it is in no file."""
+    if ref.source == "file":
+        return Path(ref.value)
+    directory = environ.get(CREDENTIALS)
+    return Path(directory) / ref.value if ref.source == "credential" and directory else None
 
 
 def _raw_secret(ref: SecretRef, environ: Mapping[str, str]) -> str:

@@ -35,13 +35,15 @@ class Fault(AttachdError):
             `auth` for a token that cannot be sent.
         sent: NO means for certain that the other side has not seen it.
         message: what happened, without secrets.
+        hint: what a person can do, where that is known here.
     """
 
-    def __init__(self, kind: ErrorKind, sent: Sent, message: str) -> None:
+    def __init__(self, kind: ErrorKind, sent: Sent, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.kind = kind
         self.sent = sent
         self.message = message
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)

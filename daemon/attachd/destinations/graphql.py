@@ -14,8 +14,11 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
+from attachd.destinations.exchange import HttpAnswer, host_of
 from attachd.destinations.faults import Fault, Sent
-from attachd.destinations.transport import HttpAnswer, Transport, host_of
+from attachd.destinations.signin import TokenSource
+from attachd.destinations.tenancy import Tenancy
+from attachd.destinations.transport import Transport
 from attachd.errors import Trouble
 from attachd.model import ErrorKind, Severity
 
@@ -68,6 +71,9 @@ BY_MESSAGE: tuple[tuple[re.Pattern[str], Meaning], ...] = tuple(
 )
 """What an error's code and message say, first match wins. The vendor publishes neither."""
 
+_WHOSE = json.dumps({"query": "query Whose { currentUser { organization { id } } }"}).encode()
+"""Asks for the organization, as the vendor's playground page shows it."""
+
 _UPLOAD_AT_FAULT = re.compile(
     r"validate.?upload|\be-?tag|\bs3|checksum|\b(uploaded?|storage|stored) (object|file)|\bupload\b",
     re.IGNORECASE,
@@ -113,15 +119,31 @@ def id_text(value: Any) -> str | None:
 class GraphQL:
     """Makes the calls of one destination. Used by many workers at once.
 
+    Every call goes out with a token whose tenant was checked. A token that the API refuses is renewed once,
+    and the call repeated once, whatever call it is: a refused token means that nothing was done.
+
     Args:
         transport: sends them.
+        source: gives the token.
+        tenancy: checks whose account a token opens.
         url: the API's address, for messages.
         hints: for people, by kind of trouble.
         now: the wall clock, to read a `Retry-After` that gives a date.
     """
 
-    def __init__(self, transport: Transport, *, url: str, hints: Hints, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        source: TokenSource,
+        tenancy: Tenancy,
+        url: str,
+        hints: Hints,
+        now: Callable[[], datetime],
+    ) -> None:
         self._transport = transport
+        self._source = source
+        self._tenancy = tenancy
         self._host = host_of(url)
         self._hints = hints
         self._now = now
@@ -136,10 +158,40 @@ class GraphQL:
 
         Raises:
             Trouble: there is no readable answer, or its status is a refusal.
+            StopRequested: the service stops; nothing was sent.
         """
         payload = json.dumps({"query": document, "variables": variables}).encode()
+        token = self._token()
         try:
-            answer = self._transport.post_json(payload)
+            return self._call_with(token, payload, final=final)
+        except Trouble as trouble:
+            if trouble.kind is not ErrorKind.AUTH or not self._source.renew(token):
+                raise
+        return self._call_with(self._token(), payload, final=final)
+
+    def _token(self) -> str:
+        try:
+            return self._source.token()
+        except Fault as fault:
+            raise self._no_answer(fault, final=False) from None
+
+    def _call_with(self, token: str, payload: bytes, *, final: bool) -> Reply:
+        self._tenancy.require(token, lambda: self._organization(token))
+        return self._exchange(token, payload, final=final)
+
+    def _organization(self, token: str) -> str | None:
+        """Ask whose token it is; None where this API does not tell."""
+        reply = self._exchange(token, _WHOSE, final=False)
+        organization = id_text(reply.at("currentUser", "organization", "id"))
+        if organization is None and reply.errors:
+            trouble = self.trouble_of(reply, "currentUser")
+            if trouble.severity is not Severity.LASTING:
+                raise trouble
+        return organization
+
+    def _exchange(self, token: str, payload: bytes, *, final: bool) -> Reply:
+        try:
+            answer = self._transport.post_json(payload, token)
         except Fault as fault:
             raise self._no_answer(fault, final=final) from None
         content = _parse(answer)
@@ -148,6 +200,21 @@ class GraphQL:
         reply = _reply(answer, content)
         if reply is None:
             raise self.unreadable("something that is not a GraphQL answer", final=final)
+        if reply.errors and not any(reply.data.values()):
+            trouble = self.trouble_of(reply, reply.errors[0].field, final=final)
+            if trouble.kind is ErrorKind.AUTH:
+                raise trouble
+        return reply
+
+    def ask(self, document: str, variables: Mapping[str, Any]) -> Reply:
+        """Send a query that is worth nothing in part, and give its answer, which holds no errors.
+
+        Raises:
+            Trouble: as of `call`, or what the errors in the answer mean.
+        """
+        reply = self.call(document, variables)
+        if reply.errors:
+            raise self.trouble_of(reply, "")
         return reply
 
     def trouble_of(self, reply: Reply, field: str, *, final: bool = False) -> Trouble:
@@ -171,7 +238,9 @@ class GraphQL:
 
     def _no_answer(self, fault: Fault, *, final: bool) -> Trouble:
         if fault.kind in {ErrorKind.CONFIG, ErrorKind.AUTH}:
-            return self._trouble(Meaning(fault.kind, Severity.REFUSED), fault.message)
+            refused = self._trouble(Meaning(fault.kind, Severity.REFUSED), fault.message)
+            refused.hint = fault.hint or refused.hint
+            return refused
         if final and fault.sent is not Sent.NO:
             return self._trouble(_NOBODY_KNOWS, f"{fault.message}; nobody knows whether the call took effect")
         meaning = Meaning(fault.kind, Severity.PASSING)
