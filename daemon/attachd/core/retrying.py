@@ -40,3 +40,22 @@ def decide_retry(
     if waited + seconds > policy.give_up_after:
         return GiveUp(waited=waited)
     return RetryAfter(seconds=seconds)
+
+
+def decide_look(policy: RetryPolicy, *, looked: float, wait: float, share: float) -> float | None:
+    """Decide in how many seconds a target that is not there yet is looked for again; None: no more.
+
+    The pauses grow with the time spent, from `retry.first` to `retry.cap`, half of each at random; the last
+    one ends with `wait`.
+
+    Args:
+        policy: the destination's retry settings.
+        looked: seconds of pauses spent so far on looking for it.
+        wait: the rule's `wait`, in seconds.
+        share: a random number from [0, 1).
+    """
+    left = wait - looked
+    if left <= 0:
+        return None
+    step = min(policy.cap, max(policy.first, looked))
+    return min(left, step * (1 + share) / 2)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock
 
 KEPT_FOR = 600.0
-"""Seconds an entity id is believed."""
+"""Seconds an entity id is believed, unless told otherwise."""
 
 AT_MOST = 4096
 """Entity ids kept; the one unused longest goes first."""
@@ -20,10 +20,14 @@ class EntityIds:
     Args:
         monotonic: seconds of a clock that never jumps.
         at_most: how many are kept.
+        kept_for: seconds an entity id is believed.
     """
 
-    def __init__(self, monotonic: Callable[[], float], *, at_most: int = AT_MOST) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], *, at_most: int = AT_MOST, kept_for: float = KEPT_FOR
+    ) -> None:
         self._monotonic = monotonic
+        self._kept_for = kept_for
         self._at_most = at_most
         self._lock = Lock()
         self._known: OrderedDict[Key, tuple[str, float]] = OrderedDict()
@@ -41,7 +45,7 @@ class EntityIds:
     def keep(self, key: Key, entity_id: str) -> None:
         """Remember the entity id of a target."""
         with self._lock:
-            self._known[key] = (entity_id, self._monotonic() + KEPT_FOR)
+            self._known[key] = (entity_id, self._monotonic() + self._kept_for)
             self._known.move_to_end(key)
             if len(self._known) > self._at_most:
                 self._known.popitem(last=False)

@@ -17,13 +17,13 @@ from graphql import (
     build_schema,
 )
 
+from attachd.simulator import lists, units
 from attachd.simulator.targets import KINDS
 
 _SDL = """
 type Query {
   requestFileUploadUrl(filename: String!): FileUploadUrl
   fileAttachment(id: ID!): FileAttachment
-  currentUser: User
 }
 
 type Mutation {
@@ -56,6 +56,11 @@ type FileAttachment {
 }
 
 type Entity { id: ID! }
+type PageInfo { hasNextPage: Boolean! endCursor: String }
+"""
+
+_USER_SDL = """
+extend type Query { currentUser: User }
 type Organization { id: ID! domain: String! }
 type User { id: ID! name: String! email: String! organization: Organization! }
 """
@@ -66,15 +71,20 @@ type {type} {{ id: ID! entityId: ID! entity: Entity! }}
 """
 
 
-def sdl() -> str:
-    """Write the schema in GraphQL's schema language."""
+def sdl(listing: str = "none", *, users: bool = True) -> str:
+    """Write the schema in GraphQL's schema language.
+
+    Args:
+        listing: one of `lists.SDL`.
+        users: whether there is `currentUser`.
+    """
     objects = (_OBJECT_SDL.format(field=kind, type=kind[0].upper() + kind[1:]) for kind in KINDS)
-    return _SDL + "".join(objects)
+    return (_SDL + (_USER_SDL if users else "")) + "".join(objects) + units.SDL + lists.SDL[listing]
 
 
-def build(*, text_ids: bool) -> GraphQLSchema:
+def build(*, text_ids: bool, listing: str = "none", users: bool = True) -> GraphQLSchema:
     """Build the executable schema, with ids answered as integers or as strings."""
-    schema = build_schema(sdl())
+    schema = build_schema(sdl(listing, users=users))
     if not text_ids:
         _answer_integers(schema)
     assert_valid_schema(schema)
