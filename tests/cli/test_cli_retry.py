@@ -1,5 +1,7 @@
 import json
 
+from attachd.cli.words import user_name
+
 
 def states(call):
     return {row["id"]: row["state"] for row in json.loads(call("list", "--json").out)}
@@ -12,7 +14,7 @@ def test_a_held_delivery_goes_again(project, attachd, call):
     assert (ended.code, ended.out) == (0, "1: goes again\n")
     assert states(call) == {1: "ready"}
     history = json.loads(call("show", "1", "--json").out)["history"]
-    assert history[-1]["by"] == "retry"
+    assert history[-1]["by"] == f"retry ({user_name()})"
 
 
 def test_what_cannot_go_again_is_said_per_id(project, call):
@@ -26,7 +28,7 @@ def test_what_cannot_go_again_is_said_per_id(project, call):
     ended = call("retry", "1", "2", "99")
     assert ended.code == 1
     assert ended.out == "2: goes again\n"
-    assert "1: not tried again: it is attached already" in ended.err
+    assert "1: not tried again: it is attached already; --again" in ended.err
     assert "99: no delivery has this id" in ended.err
 
 

@@ -8,12 +8,18 @@ from attachd.core.sentences import did_you_mean
 
 COMMANDS = {
     "run": ("attachd.cli.run", "Run the service in the foreground; --once: one scan, deliver, end."),
-    "check": ("attachd.cli.check", "Validate rules.yaml and run its examples."),
+    "check": (
+        "attachd.cli.check",
+        "Validate rules.yaml, run its examples; --online: token, schema, folders.",
+    ),
     "explain": ("attachd.cli.explain", "Say what the rules make of a path; sends nothing."),
     "status": ("attachd.cli.status", "Show what is attached, on its way, or needs you."),
     "list": ("attachd.cli.listing", "List deliveries and files without one, newest first."),
     "show": ("attachd.cli.show", "Show one delivery with its whole history."),
-    "retry": ("attachd.cli.retry", "Try held and waiting deliveries again."),
+    "retry": ("attachd.cli.retry", "Try held and waiting deliveries again; --again: send a done one anew."),
+    "dismiss": ("attachd.cli.dismiss", "Say that held, waiting or vanished deliveries are not needed."),
+    "resolve": ("attachd.cli.resolve", "Settle by your word whether a doubtful or held one is attached."),
+    "verify": ("attachd.cli.verify", "Compare disk, ledger and destination: what is safe to delete?"),
     "simulator": ("attachd.cli.simulator", "Run a local stand-in for ION, Glue and their storage."),
     "demo": ("attachd.cli.demo", "Attach sample files at the simulator, from start to end."),
     "schema": ("attachd.cli.schema", "Print the JSON Schema of rules.yaml."),

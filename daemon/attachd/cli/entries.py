@@ -90,10 +90,13 @@ def history_json(row: HistoryRow) -> dict[str, Any]:
 
 
 def target_text(destination: str | None, target: Any) -> str:
-    """Say where something goes: `ion: run_step 42`."""
+    """Say where something goes: `ion: run_step 42`, or `ion: lookup unit (serial AB1234)`."""
     if not target:
         return destination or DASH
-    return f"{destination}: " + ", ".join(f"{key} {value}" for key, value in target.items())
+    rest = ", ".join(f"{key} {value}" for key, value in target.items() if key != "lookup")
+    if "lookup" not in target:
+        return f"{destination}: {rest}"
+    return f"{destination}: lookup {target['lookup']}" + (f" ({rest})" if rest else "")
 
 
 def error_text(error: ErrorInfo | None) -> str:

@@ -1,15 +1,17 @@
 """`attachd explain`: what the rules make of a path, by the same code that decides for the service."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
+from attachd.cli.entries import target_text
 from attachd.cli.locating import Located, facts_of, locate, noise_in
 from attachd.cli.opening import read_settings
 from attachd.cli.output import printable, write, write_json
+from attachd.core.lookups import Lookup, preview
 from attachd.core.paths import escape
 from attachd.core.rules import Verdict, judge, planned, refusal
 from attachd.core.settings import Settings
@@ -25,12 +27,14 @@ class Explained:
         outcome: one sentence without a full stop.
         verdicts: of every rule of its folder, in order; none where the file is not even looked at.
         deliveries: what would be sent; none where nothing would.
+        lookups: by name, those that the deliveries start from.
     """
 
     located: Located
     outcome: str
     verdicts: tuple[Verdict, ...] = ()
     deliveries: tuple[PlannedDelivery, ...] = ()
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
 
 @click.command("explain")
@@ -70,8 +74,17 @@ def explain(located: Located, settings: Settings) -> Explained:
         outcome = f"unmatched (not_regular): a {located.kind} is never attached"
         return Explained(located=located, outcome=outcome, verdicts=verdicts)
     return Explained(
-        located=located, outcome=_outcome(verdicts, deliveries), verdicts=verdicts, deliveries=deliveries
+        located=located,
+        outcome=_outcome(verdicts, deliveries),
+        verdicts=verdicts,
+        deliveries=deliveries,
+        lookups=_lookups(settings),
     )
+
+
+def _lookups(settings: Settings) -> Mapping[str, Lookup]:
+    accounts = settings.destinations.values()
+    return {name: lookup for account in accounts for name, lookup in account.lookups.items()}
 
 
 def _outcome(verdicts: Sequence[Verdict], deliveries: Sequence[PlannedDelivery]) -> str:
@@ -90,7 +103,7 @@ def _as_json(explained: Explained) -> dict[str, Any]:
         "kind": None if located.stat is None else located.kind,
         "outcome": explained.outcome,
         "rules": [_verdict_json(verdict) for verdict in explained.verdicts],
-        "deliveries": [_delivery_json(delivery) for delivery in explained.deliveries],
+        "deliveries": [_delivery_json(delivery, explained.lookups) for delivery in explained.deliveries],
     }
 
 
@@ -103,12 +116,14 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _delivery_json(delivery: PlannedDelivery) -> dict[str, Any]:
+def _delivery_json(delivery: PlannedDelivery, lookups: Mapping[str, Lookup]) -> dict[str, Any]:
+    lookup = lookups.get(delivery.target.get("lookup", ""))
     return {
         "rule": delivery.rule,
         "destination": delivery.destination,
         "target": dict(delivery.target),
         "filename": delivery.filename,
+        **({"asked": list(preview(lookup, delivery.target))} if lookup else {}),
     }
 
 
@@ -130,8 +145,21 @@ def _one_text(explained: Explained) -> list[str]:
     for verdict in explained.verdicts:
         lines += _verdict_text(verdict)
     for delivery in explained.deliveries:
-        target = ", ".join(f"{key} {value}" for key, value in delivery.target.items())
-        lines.append(f"  send     to {delivery.destination}: {target}, as {delivery.filename}")
+        where = target_text(delivery.destination, delivery.target)
+        lines.append(f"  send     to {where}, as {delivery.filename}")
+        if "lookup" in delivery.target:
+            lines += _lookup_text(explained.lookups[delivery.target["lookup"]], delivery.target)
+    return lines
+
+
+def _lookup_text(lookup: Lookup, target: Mapping[str, str]) -> list[str]:
+    lines = []
+    for number, asked in enumerate(preview(lookup, target), 1):
+        query = " ".join(asked["query"].split())
+        lines.append(f"  ask {number:>2}   {query}")
+        for word in ("variables", "where"):
+            values = ", ".join(f"{name} = {text}" for name, text in asked[word].items())
+            lines += [f"           {word}: {values}"] if values else []
     return lines
 
 

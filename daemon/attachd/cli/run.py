@@ -6,6 +6,7 @@ from contextlib import closing
 
 import click
 
+from attachd.cli.dry_run import show_json, show_lines
 from attachd.cli.opening import config_file, has_ledger
 from attachd.cli.output import complain, write
 from attachd.cli.progress_bar import progress_bar
@@ -14,6 +15,7 @@ from attachd.config.load import format_problems, load
 from attachd.core.settings import Settings
 from attachd.ledger.reports import Reports
 from attachd.logs import configure
+from attachd.service.dry_run import dry_run
 from attachd.service.run import run
 from attachd.status.progress import ATTACHED, NEEDS_YOU, ON_ITS_WAY, tally
 
@@ -26,8 +28,14 @@ from attachd.status.progress import ATTACHED, NEEDS_YOU, ON_ITS_WAY, tally
 @click.option(
     "--new-ledger", is_flag=True, help="Begin a new ledger where a ledger's backup or lock stands without it."
 )
+@click.option(
+    "--dry-run", "dry", is_flag=True, help="With --once: show what would be sent where; send nothing."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print one JSON array.")
 @click.pass_context
-def command(ctx: click.Context, *, once: bool, deadline: float | None, new_ledger: bool) -> int:
+def command(
+    ctx: click.Context, *, once: bool, deadline: float | None, new_ledger: bool, dry: bool, as_json: bool
+) -> int:
     """Run the service in the foreground: watch the folders, attach what lands there. Logs to standard error.
 
     SIGTERM and SIGINT drain and stop; a second one cuts.
@@ -35,11 +43,15 @@ def command(ctx: click.Context, *, once: bool, deadline: float | None, new_ledge
     With --once: one full scan, waits for settling, delivers until nothing is ready, active, waiting or
     doubtful, then ends. Exit code 0: all attached; 75: work is left that may succeed later; 4: something
     needs a person.
+
+    With --dry-run as well: the same by the same code, on a copy of the ledger and with nothing sent, one line
+    for each file; needs no token, and works beside a running service. Targets are not asked for.
     """
-    if deadline is not None and not once:
-        raise click.UsageError("--deadline goes with --once.", ctx=ctx)
-    settings, warnings = load(config_file(ctx))
+    _require_together(ctx, once=once, deadline=deadline, dry=dry, as_json=as_json)
+    settings, warnings = load(config_file(ctx), resolve=not dry)
     complain(*format_problems(warnings, settings.file))
+    if dry:
+        return _dry_run(settings, deadline=deadline, new_ledger=new_ledger, as_json=as_json)
     if not once:
         configure(settings.service.log_level, settings.service.log_format)
         return run(settings, once=False, deadline=None, new_ledger=new_ledger, progress=None)
@@ -50,6 +62,24 @@ def command(ctx: click.Context, *, once: bool, deadline: float | None, new_ledge
         code = run(settings, once=True, deadline=deadline, new_ledger=new_ledger, progress=show)
     write(summary(before, _totals(settings)))
     return code
+
+
+def _require_together(
+    ctx: click.Context, *, once: bool, deadline: float | None, dry: bool, as_json: bool
+) -> None:
+    if deadline is not None and not once:
+        raise click.UsageError("--deadline goes with --once.", ctx=ctx)
+    if dry and not once:
+        raise click.UsageError("--dry-run goes with --once.", ctx=ctx)
+    if as_json and not dry:
+        raise click.UsageError("--json goes with --dry-run.", ctx=ctx)
+
+
+def _dry_run(settings: Settings, *, deadline: float | None, new_ledger: bool, as_json: bool) -> int:
+    tell = show_json if as_json else show_lines
+    configure("error", settings.service.log_format)
+    with progress_bar(_totals(settings)) as show:
+        return dry_run(settings, deadline=deadline, new_ledger=new_ledger, progress=show, tell=tell)
 
 
 def summary(before: Mapping[str, int], after: Mapping[str, int]) -> str:

@@ -19,7 +19,7 @@ from attachd.cli.opening import read_settings, reports
 from attachd.cli.output import DASH, Column, write, write_fields, write_json, write_table
 from attachd.core.paths import escape
 from attachd.errors import UnknownDelivery
-from attachd.ledger.reports import Entry, HistoryRow
+from attachd.ledger.reports import AfterEntry, Entry, HistoryRow
 from attachd.status.progress import shown_as
 
 _COLUMNS = (
@@ -43,28 +43,29 @@ def command(ctx: click.Context, *, delivery_id: int, as_json: bool) -> int:
             raise UnknownDelivery(f"no delivery has the id {delivery_id}")
         entry = ledger.entry(delivery_id)
         history = ledger.history(delivery_id)
+        after = ledger.after_of(delivery_id)
     if as_json:
-        write_json(_as_json(entry, history))
+        write_json(_as_json(entry, history, after))
     else:
-        _write(entry, history)
+        _write(entry, history, after)
     return 0
 
 
-def _as_json(entry: Entry, history: Sequence[HistoryRow]) -> dict[str, Any]:
+def _as_json(entry: Entry, history: Sequence[HistoryRow], after: AfterEntry) -> dict[str, Any]:
     return {
         **entry_json(entry),
         "history": [history_json(row) for row in history],
-        "after": {"action": "keep", "state": "none", "detail": "the file stays where it is"},
+        "after": {"action": after.action, "state": after.state, "detail": after.detail},
     }
 
 
-def _write(entry: Entry, history: Sequence[HistoryRow]) -> None:
-    write_fields(_fields(entry))
+def _write(entry: Entry, history: Sequence[HistoryRow], after: AfterEntry) -> None:
+    write_fields(_fields(entry, after))
     write("")
     write_table(_COLUMNS, [_row(row) for row in history])
 
 
-def _fields(entry: Entry) -> list[tuple[str, str]]:
+def _fields(entry: Entry, after: AfterEntry) -> list[tuple[str, str]]:
     error = entry.error
     pairs = [
         ("delivery", str(entry.id)),
@@ -81,11 +82,16 @@ def _fields(entry: Entry) -> list[tuple[str, str]]:
         ("attempts", str(entry.attempts)),
         ("next attempt", moment_text(entry.next_attempt_at)),
         ("updated", moment_text(entry.updated_at)),
-        ("after", "keep: the file stays where it is"),
+        ("after", _after_text(after)),
     ]
     if error is not None:
         pairs += [("what is wrong", error_text(error)), ("what to do", error.hint or DASH)]
     return pairs
+
+
+def _after_text(after: AfterEntry) -> str:
+    stands = after.action if after.action == "keep" else f"{after.action}, {after.state}"
+    return f"{stands}: {after.detail}"
 
 
 def _row(row: HistoryRow) -> list[str]:

@@ -20,9 +20,9 @@ _REASONS = {
     State.READY: "it is on its way already",
     State.ACTIVE: "a worker has it right now",
     State.DOUBTFUL: "its last call is being reconciled already",
-    State.DONE: "it is attached already",
+    State.DONE: "it is attached already; --again sends it anew",
     State.DUPLICATE: "its bytes are attached already, by the delivery it follows",
-    State.DISMISSED: "it was dismissed while a call was unanswered",
+    State.DISMISSED: "it was dismissed while a call was unanswered: `attachd resolve` settles that first",
     State.SUPERSEDED: "another delivery took over, for newer bytes or other rules",
     State.VANISHED: "its file is gone; drop it again",
 }

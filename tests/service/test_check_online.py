@@ -1,0 +1,71 @@
+import socket
+
+LOOKUP = """
+lookups:
+  unit_of_serial:
+    - query: "query Unit($s: String!) { units(serial: $s) { id entity { id } } }"
+      variables: {s: "{serial}"}
+      rows: units
+      give: {entity: entity.id}
+"""
+
+
+def test_all_well(bench):
+    """Token, schema and folders are told one by one; nothing is attached, nothing made."""
+    done = bench.call("check", "--online")
+    assert done.returncode == 0, done.stderr
+    assert "token accepted (Service account at simulator.example)" in done.stdout
+    assert "its schema has all that attachd sends" in done.stdout
+    assert "drop: can be read" in done.stdout
+    assert set(bench.simulator.call_counts) & {"open", "put", "register"} == set()
+    assert not (bench.directory / "attachd.db").exists()
+    assert bench.simulator.token not in done.stdout + done.stderr.replace(str(bench.rules), "")
+
+
+def test_refused_token_is_1(bench):
+    """A token that is not let in is said with what to do, and never printed."""
+    bench.rules.write_text(bench.rules.read_text().replace(bench.simulator.token, "another-token-altogether"))
+    done = bench.call("check", "--online")
+    assert done.returncode == 1
+    assert "check the token" in done.stderr
+    assert "another-token-altogether" not in done.stdout + done.stderr
+
+
+def test_unreachable_is_75(bench):
+    """A server that is away is no fault of rules.yaml."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    bench.write_rules(url=f"http://127.0.0.1:{port}/graphql")
+    done = bench.call("check", "--online")
+    assert done.returncode == 75
+    assert f"127.0.0.1:{port}" in done.stderr
+
+
+def test_everything_wrong_is_said_at_once(bench):
+    """A missing folder and a lookup that does not fit the schema are told together."""
+    text = bench.rules.read_text()
+    text = text.replace('target: {part: "{part}"}', "target: {lookup: unit_of_serial}")
+    text = text.replace('match: "parts/{part:int}/*"', 'match: "parts/{serial:int}/*"')
+    bench.rules.write_text(text + LOOKUP)
+    bench.drop.rmdir()
+    done = bench.call("check", "--online")
+    assert done.returncode == 1
+    assert "drop: cannot be read: No such file or directory; create it" in done.stderr
+    assert "lookups.unit_of_serial[0]: Query" in done.stderr
+    assert "correct the query in rules.yaml" in done.stderr
+
+
+def test_a_schema_that_is_not_described_is_not_wrong(bench):
+    """Where introspection is refused, that is said, and the token counts."""
+    bench.simulator.fault(call="query", do={"delay": 0.0})
+    bench.simulator.fault(call="query", do={"graphql_error": "introspection is not allowed"}, times=9)
+    done = bench.call("check", "--online")
+    assert done.returncode == 0, done.stderr
+    assert "token accepted" in done.stdout
+    assert "schema: could not be checked" in done.stderr
+
+
+def test_offline_needs_no_server(bench):
+    """Without --online nobody is asked."""
+    bench.simulator.stop()
+    assert bench.call("check").returncode == 0
