@@ -9,7 +9,9 @@ from attachd.config.context import Context
 from attachd.config.document import Folder
 from attachd.config.rulebook import Surroundings, build_rule
 from attachd.config.wording import Location, quoted
+from attachd.core.afters import is_inside, static_directory
 from attachd.core.noise import check_ignore
+from attachd.core.overlaps import overlaps
 from attachd.core.rules import FileFacts, Rule, run_example
 from attachd.core.settings import Existing, FolderSettings, Watch
 
@@ -26,12 +28,23 @@ class _Directory:
     real: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moves:
+    """What is needed to see where the rules of a folder move files to; `names` are those of every rule."""
+
+    at: Location
+    rules: tuple[Rule, ...]
+    names: tuple[str | None, ...]
+    directories: tuple[_Directory, ...]
+
+
 def build_folders(
     given: Sequence[Folder], around: Surroundings, context: Context
 ) -> tuple[FolderSettings, ...]:
     """Check the folders and give their settings, one for each path; good only if nothing was reported."""
     directories: list[_Directory] = []
     settings: list[FolderSettings] = []
+    moves: list[_Moves] = []
     for index, folder in enumerate(given):
         at: Location = ("folders", index)
         found = list(_directories(folder, (*at, "path"), context))
@@ -41,7 +54,9 @@ def build_folders(
         if folder.rescan is not None and folder.rescan <= 0:
             context.report.error((*at, "rescan"), "must be more than nothing")
         settings += [_folder(folder, directory, rules) for directory in found]
+        moves.append(_Moves(at=at, rules=rules, names=_names(folder), directories=tuple(found)))
     _check_overlap(directories, context)
+    _check_moves(moves, directories, context)
     _check_rule_names(given, context)
     return tuple(settings)
 
@@ -94,6 +109,36 @@ def _is_inside(inner: str, outer: str) -> bool:
     return inner.startswith(outer.rstrip("/") + "/")
 
 
+def _names(given: Folder) -> tuple[str | None, ...]:
+    return tuple(rule.name for rule in given.rules or ())
+
+
+def _check_moves(moves: Sequence[_Moves], watched: Sequence[_Directory], context: Context) -> None:
+    """Refuse each move that leads into a watched folder whatever the file is called."""
+    for move in moves:
+        for rule in move.rules:
+            folder = _moved_into(rule, move.directories, watched)
+            if folder is not None:
+                where = (*move.at, "rules", move.names.index(rule.name), "after", "move")
+                what = f"leads into the watched folder `{folder.path}`"
+                hint = "relative paths count from the directory of this file: move to a directory beside it"
+                context.report.error(where, what, hint)
+
+
+def _moved_into(
+    rule: Rule, directories: Sequence[_Directory], watched: Sequence[_Directory]
+) -> _Directory | None:
+    if rule.after is None or rule.after.move is None:
+        return None
+    for directory in directories:
+        place = static_directory(rule.after.move, rule.after.base, directory.path)
+        real = os.path.realpath(place)
+        for folder in watched:
+            if is_inside(place, folder.path) or is_inside(real, folder.real):
+                return folder
+    return None
+
+
 def _check_ignore(given: Folder, at: Location, context: Context) -> None:
     for index, pattern in enumerate(given.ignore or ()):
         try:
@@ -110,7 +155,18 @@ def _rules(given: Folder, at: Location, around: Surroundings, context: Context) 
     rules = tuple(rule for rule in built if rule is not None)
     if len(rules) == len(built):  # a broken rule might have taken an example's path: then nothing can be said
         _run_examples(rules, at, context)
+        _warn_of_overlaps(rules, at, context)
     return rules
+
+
+def _warn_of_overlaps(rules: tuple[Rule, ...], at: Location, context: Context) -> None:
+    for found in overlaps(rules):
+        rule: Location = (*at, "rules", found.rule)
+        listed = (*rule, "match", 0) in context.report.places
+        where: Location = (*rule, "match") if (*rule, "match") in context.report.places else (*rule, "regex")
+        if found.pattern is not None and listed:
+            where = (*where, found.pattern)
+        context.report.warn(where, found.what, found.hint)
 
 
 def _run_examples(rules: tuple[Rule, ...], at: Location, context: Context) -> None:

@@ -11,6 +11,8 @@ from attachd.config.document import Rule as GivenRule
 from attachd.config.report import Report
 from attachd.config.targets import check_target
 from attachd.config.wording import Location, did_you_mean, quoted
+from attachd.core.afters import After, AfterKind, literal_fault
+from attachd.core.lookups import Lookup
 from attachd.core.patterns import Pattern, PatternError, compile_pattern, compile_regex
 from attachd.core.rules import Example, Rule
 from attachd.core.templates import (
@@ -23,6 +25,12 @@ from attachd.core.templates import (
 )
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::[^{}]*)?\}|\(\?P<([A-Za-z_][A-Za-z0-9_]*)>")
+MAX_VERSIONS = 5
+"""Versions of one path that are delivered, where `max_versions` does not say."""
+
+LOOKUP_WAIT = 86400.0
+"""Seconds for which a lookup's target is looked for again, where `wait` does not say."""
+
 _KNOWN_LATE = BUILT_INS
 _KNOWN_EARLY = BUILT_INS - AFTER_HASH
 
@@ -34,13 +42,13 @@ class Surroundings:
     Attributes:
         types: name and regular expression of those under `types`, sound or not.
         kinds: the kind of each destination, None where it is not known because of another mistake.
-        lookups: the names under `lookups`.
+        lookups: those under `lookups` by name, None where one has a mistake of its own.
         case_sensitive: of the rule's folder.
     """
 
     types: Mapping[str, str]
     kinds: Mapping[str, str | None]
-    lookups: frozenset[str]
+    lookups: Mapping[str, Lookup | None]
     case_sensitive: bool
 
 
@@ -58,9 +66,12 @@ def build_rule(given: GivenRule, at: Location, around: Surroundings, context: Co
     patterns = _patterns(given, at, around, report)
     names = _names(given, patterns)
     target = _target(given.target, (*at, "target"), names, report)
+    if given.target is not None and given.target.lookup is not None:
+        target |= _lookup_target(given.target.lookup, (*at, "target", "lookup"), names, around, report)
     filename = _template(
         given.filename or "{file}", (*at, "filename"), parse_filename, _KNOWN_LATE, names, report
     )
+    after = _after(given, (*at, "after"), names, context)
     _check_others(given, at, names, report)
     _check_destination(given, at, around, report)
     if report.has_error_at(at) or filename is None or given.name is None or given.to is None:
@@ -73,8 +84,34 @@ def build_rule(given: GivenRule, at: Location, around: Surroundings, context: Co
         filename=filename,
         more=bool(given.continue_),
         dedupe=given.on_duplicate != "upload",
+        ignores_changes=given.on_change == "ignore",
+        max_versions=MAX_VERSIONS if given.max_versions is None else given.max_versions,
+        wait=_wait(given),
+        after=after,
         examples=tuple(_example(example) for example in given.examples or ()),
     )
+
+
+def _after(given: GivenRule, at: Location, names: _Names, context: Context) -> After | None:
+    if given.after == "delete":
+        return After(kind=AfterKind.DELETE)
+    if not isinstance(given.after, Move) or given.after.move is None:
+        return None
+    where = (*at, "move")
+    move = _template(given.after.move, where, parse_template, _KNOWN_LATE, names, context.report)
+    if move is None:
+        return None
+    fault = literal_fault(move)
+    if fault:
+        hint = "write the whole path with the file's name, as `sent/{file}`, without `.` and `..`"
+        context.report.error(where, fault, hint)
+    return After(kind=AfterKind.MOVE, move=move, base=context.absolute("."))
+
+
+def _wait(given: GivenRule) -> float:
+    if given.wait is not None:
+        return given.wait
+    return LOOKUP_WAIT if given.target is not None and given.target.lookup is not None else 0.0
 
 
 def captures_of(given: GivenRule) -> frozenset[str]:
@@ -171,6 +208,23 @@ def _target(given: Target | None, at: Location, names: _Names, report: Report) -
     return templates
 
 
+def _lookup_target(
+    lookup: str, at: Location, names: _Names, around: Surroundings, report: Report
+) -> dict[str, Template]:
+    """Give the target of a rule that uses a lookup: its name, and each value that it starts from."""
+    found = around.lookups.get(lookup)
+    if found is None:
+        return {}
+    for name in found.names:
+        if name not in names.every | _KNOWN_EARLY:
+            hint = "capture it in every pattern, or have an earlier query give it"
+            what = f"lookup {quoted(lookup)} starts from {{{name}}}, which this rule does not always capture"
+            report.error(at, what, hint)
+            return {}
+    values = {name: parse_template(f"{{{name}}}", allowed=(name,)) for name in found.names}
+    return {"lookup": parse_template(lookup, allowed=()), **values}
+
+
 def _target_texts(value: object, at: Location) -> Iterable[tuple[str, Location]]:
     if at[-1] == "lookup" or value is None:
         return ()
@@ -181,8 +235,6 @@ def _target_texts(value: object, at: Location) -> Iterable[tuple[str, Location]]
 
 def _check_others(given: GivenRule, at: Location, names: _Names, report: Report) -> None:
     """Check the templates that no function uses yet."""
-    if isinstance(given.after, Move) and given.after.move:
-        _template(given.after.move, (*at, "after", "move"), parse_template, _KNOWN_LATE, names, report)
     if given.complete and given.complete.marker:
         where = (*at, "complete", "marker")
         _template(given.complete.marker, where, parse_template, _KNOWN_EARLY, names, report)

@@ -42,12 +42,14 @@ class Pattern:
         names: the captures, from left to right.
         warnings: what `check` should say of it, as clauses without a full stop.
         matcher: does the work.
+        segments: what a pattern is made of; nothing for a regex.
     """
 
     text: str
     names: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     matcher: Matcher = field(repr=False, compare=False)
+    segments: tuple[Segment | AnySegments, ...] = field(default=(), repr=False, compare=False)
 
     def match(self, path: str) -> dict[str, str] | None:
         """Give the captures if the whole relative path matches, else None."""
@@ -75,6 +77,7 @@ def compile_pattern(text: str, *, types: Mapping[str, str], case_sensitive: bool
         names=tuple(name for name in named if name is not None),
         warnings=tuple(_warnings(text, segments)),
         matcher=_PathMatcher(segments),
+        segments=segments,
     )
 
 

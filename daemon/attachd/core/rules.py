@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
+from attachd.core.afters import After, PlannedAfter, plan_after
 from attachd.core.paths import escape
 from attachd.core.patterns import Pattern
 from attachd.core.sentences import quoted
@@ -40,6 +41,10 @@ class Rule:
         filename: the shown name at the destination.
         more: the contract's `continue`: later rules may match as well.
         dedupe: False where the rule says `on_duplicate: upload`.
+        ignores_changes: True where the rule says `on_change: ignore`.
+        max_versions: of one path; more are held. 0: no limit.
+        wait: seconds for which a target that is not there yet is looked for again.
+        after: what becomes of the file once it is attached everywhere; None: it stays.
         examples: what `check` and the start of `run` try.
     """
 
@@ -50,6 +55,10 @@ class Rule:
     filename: Template
     more: bool = False
     dedupe: bool = True
+    ignores_changes: bool = False
+    max_versions: int = 0
+    wait: float = 0.0
+    after: After | None = None
     examples: tuple[Example, ...] = ()
 
     @property
@@ -108,6 +117,10 @@ def built_ins(facts: FileFacts) -> dict[str, str]:
     `{stem}` and `{ext}` part at the last dot: `a.tar.gz` has stem `a.tar` and ext `gz`; a name without a dot,
     or with dots only at its start, is all stem.
     """
+    return {key: escape(value) for key, value in _raw_built_ins(facts).items()}
+
+
+def _raw_built_ins(facts: FileFacts) -> dict[str, str]:
     directory, _, name = facts.path.rpartition("/")
     stem, extension = _split_suffix(name)
     values = {
@@ -124,7 +137,7 @@ def built_ins(facts: FileFacts) -> dict[str, str]:
     }
     if facts.sha256 is not None:
         values["sha256"] = facts.sha256
-    return {key: escape(value) for key, value in values.items()}
+    return values
 
 
 def judge(rules: Sequence[Rule], facts: FileFacts) -> tuple[Verdict, ...]:
@@ -146,6 +159,23 @@ def judge(rules: Sequence[Rule], facts: FileFacts) -> tuple[Verdict, ...]:
 def planned(verdicts: Sequence[Verdict]) -> tuple[PlannedDelivery, ...]:
     """Give the deliveries of a file, in the order of its rules."""
     return tuple(verdict.planned for verdict in verdicts if verdict.planned is not None)
+
+
+def planned_after(
+    rules: Sequence[Rule], verdicts: Sequence[Verdict], facts: FileFacts
+) -> PlannedAfter | None:
+    """Give what becomes of a file once it is attached: the `after` of the first rule that took it.
+
+    None where it stays, or where nothing is delivered. With one of several deliveries refused, the file is
+    never attached everywhere its rules say, so the action is planned with that as its fault.
+    """
+    first = next((verdict for verdict in verdicts if verdict.matched), None)
+    if first is None or not planned(verdicts):
+        return None
+    rule = next(each for each in rules if each.name == first.rule)
+    made = plan_after(rule.after, rule.name, first.captures, _raw_built_ins(facts))
+    refused = refusal(verdicts)
+    return replace(made, fault=refused) if made and refused else made
 
 
 def refusal(verdicts: Sequence[Verdict]) -> str | None:
@@ -215,7 +245,13 @@ def _render(rule: Rule, pattern: Pattern, captures: Mapping[str, str], values: M
     filename = rule.filename.render(known)
     fault = _fault(rule, target, filename, known)
     made = PlannedDelivery(
-        rule=rule.name, destination=rule.to, target=target, filename=filename, dedupe=rule.dedupe
+        rule=rule.name,
+        destination=rule.to,
+        target=target,
+        filename=filename,
+        dedupe=rule.dedupe,
+        ignores_changes=rule.ignores_changes,
+        max_versions=rule.max_versions,
     )
     return Verdict(
         rule=rule.name,

@@ -10,16 +10,16 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from attachd.core.protocols import Clock, Files, Ledger, NewVersion
-from attachd.core.rules import FileFacts, Rule, judge, planned, refusal
 from attachd.errors import FileError, FileUnreadable, LedgerError
-from attachd.model import ErrorInfo, ErrorKind, FileVersion, SettledFile, Signs, Standing
+from attachd.model import ErrorInfo, FileVersion, SettledFile, Signs, Standing
+from attachd.pipeline.judging import FolderRules, Rulings
 from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
@@ -28,18 +28,8 @@ CAPACITY = 1000
 """Reports that may wait for intake; a folder that has more to say waits, and its scan with it."""
 
 _PUT_SECONDS = 0.2
-_EARLIEST = -62_000_000_000  # in the year 5, and
-_LATEST = 253_000_000_000  # in the year 9987: a day's distance from what datetime holds, in any timezone
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderRules:
-    """What intake needs to know of a folder."""
-
-    path: str
-    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +56,7 @@ class Intake:
     """Takes the reports of all folders, one after the other.
 
     `wake` tells a destination's claim loop that it has a new delivery; `look` asks a folder to look at a
-    path again. `bugs` counts paths that met a bug of ours and are therefore in no list.
+    path again. Reports of a folder that is not among the rulings are dropped: it left rules.yaml.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins, given by keyword
@@ -83,10 +73,9 @@ class Intake:
     ) -> None:
         self._ledger = ledger
         self._files = files
-        self._folders = folders
+        self._rulings = Rulings(folders=folders, timezone=timezone, host=host)
+        self._ruling = threading.Lock()  # from a judgement to its writing: nothing is written by old rules
         self._clock = clock
-        self._host = host
-        self._timezone = timezone
         self._wake = wake
         self._look = look
         self._reports: queue.Queue[_Report | None] = queue.Queue(CAPACITY)
@@ -149,15 +138,15 @@ class Intake:
         """Say whether every report so far is decided and written."""
         return self._open_reports == 0
 
-    def judge_unmatched(self, folder_id: int) -> None:
-        """Judge the folder's unmatched files by the rules in force, which may have changed since.
+    @property
+    def rulings(self) -> Rulings:
+        """Give the rules in force."""
+        return self._rulings
 
-        Called before the folder starts.
-        """
-        for path in self._ledger.pending_paths(folder_id):
-            latest = self._ledger.latest(folder_id, path)
-            if latest and latest.standing is Standing.UNMATCHED and latest.reason is ErrorKind.NO_RULE:
-                self._decide_unmatched(latest)
+    def rule_by(self, rulings: Rulings) -> None:
+        """Put other rules in force; once this returns, nothing is written by the old ones any more."""
+        with self._ruling:
+            self._rulings = rulings
 
     def _guard(self, body: Callable[[], None]) -> None:
         try:
@@ -200,6 +189,8 @@ class Intake:
 
     def _decide(self, report: _Report) -> bool:
         """Decide about one report; False where the hash is needed first."""
+        if report.folder_id not in self._rulings.folders:
+            return True
         match report:
             case SettledFile():
                 return self._decide_settled(report)
@@ -214,11 +205,9 @@ class Intake:
         known = latest is not None and latest.standing is not Standing.GONE and latest.signs == file.signs
         if known and latest and latest.standing is Standing.MATCHED:
             return True
-        changed = latest is not None and latest.standing is Standing.MATCHED
-        if changed or any(rule.needs_sha256 for rule in self._folders[file.folder_id].rules):
+        if _may_be_the_same(latest) or not self._write(file, None, hashed=False):
             self._put(self._to_hash, file)
             return False
-        self._write(file, None, latest)
         return True
 
     def _hash_loop(self) -> None:
@@ -233,8 +222,11 @@ class Intake:
             self._done()
 
     def _decide_by_hash(self, file: SettledFile) -> None:
+        folder = self._rulings.folders.get(file.folder_id)
+        if folder is None:
+            return
         try:
-            with self._files.open(self._folders[file.folder_id].path, file.path, file.signs) as opened:
+            with self._files.open(folder.path, file.path, file.signs) as opened:
                 sha256: str | None = opened.sha256()
         except FileUnreadable:
             # The worker will meet the same and say so on the delivery, where people see it.
@@ -243,10 +235,9 @@ class Intake:
             self._look(file.folder_id, file.path)
             return
         latest = self._ledger.latest(file.folder_id, file.path)
-        delivered = latest is not None and latest.standing is Standing.MATCHED
-        if delivered and sha256 and self._same_bytes(file, sha256):
+        if _may_be_the_same(latest) and sha256 and self._same_bytes(file, sha256):
             return
-        self._write(file, sha256, latest)
+        self._write(file, sha256, hashed=True)
 
     def _same_bytes(self, file: SettledFile, sha256: str) -> bool:
         same = self._ledger.same_bytes(file.folder_id, file.path, file.signs, sha256, self._clock.now())
@@ -256,44 +247,35 @@ class Intake:
         return same
 
     def _wake_all(self, folder_id: int) -> None:
-        for destination in {rule.to for rule in self._folders[folder_id].rules}:
+        folder = self._rulings.folders.get(folder_id)
+        for destination in {rule.to for rule in folder.rules} if folder else ():
             self._wake(destination)
 
-    def _write(self, file: SettledFile, sha256: str | None, latest: FileVersion | None) -> None:
-        new = self._judged(file.folder_id, file.path, file.signs, sha256, latest)
-        ids = self._ledger.record(new, self._clock.now())
+    def _write(self, file: SettledFile, sha256: str | None, *, hashed: bool) -> bool:
+        """Judge and record a file; False, and nothing done, where its hash is needed first."""
+        with self._ruling:
+            folder = self._rulings.folders.get(file.folder_id)
+            if folder is None:
+                return True
+            if folder.needs_sha256 and not hashed:
+                return False
+            now = self._clock.now()
+            latest = self._ledger.latest(file.folder_id, file.path)
+            first_seen = _first_seen(latest) or now
+            ruling = self._rulings.judge(file.folder_id, file.path, file.signs, sha256, first_seen)
+            new = NewVersion(
+                folder_id=file.folder_id,
+                path=file.path,
+                signs=file.signs,
+                standing=Standing.MATCHED if ruling.planned else Standing.UNMATCHED,
+                reason=ruling.reason,
+                planned=ruling.planned,
+                sha256=sha256,
+                after=ruling.after,
+            )
+            ids = self._ledger.record(new, now)
         self._tell(new, ids)
-
-    def _decide_unmatched(self, latest: FileVersion) -> None:
-        new = self._judged(latest.folder_id, latest.path, latest.signs, latest.sha256, latest)
-        if new.standing is Standing.MATCHED:
-            self._tell(new, self._ledger.record(new, self._clock.now()))
-
-    def _judged(
-        self, folder_id: int, path: str, signs: Signs, sha256: str | None, latest: FileVersion | None
-    ) -> NewVersion:
-        folder = self._folders[folder_id]
-        facts = FileFacts(
-            path=path,
-            folder=folder.path,
-            size=signs.size,
-            mtime=_moment(signs.mtime_ns),
-            first_seen=_first_seen(latest) or self._clock.now(),
-            host=self._host,
-            timezone=self._timezone,
-            sha256=sha256,
-        )
-        verdicts = judge(folder.rules, facts)
-        plans = planned(verdicts)
-        return NewVersion(
-            folder_id=folder_id,
-            path=path,
-            signs=signs,
-            standing=Standing.MATCHED if plans else Standing.UNMATCHED,
-            reason=None if plans else _no_rule(refusal(verdicts)),
-            planned=plans,
-            sha256=sha256,
-        )
+        return True
 
     def _note(self, noted: _Noted) -> None:
         new = NewVersion(
@@ -320,21 +302,10 @@ def _first_seen(latest: FileVersion | None) -> datetime | None:
     return latest.first_seen if latest and latest.standing in (Standing.UNMATCHED, Standing.PARKED) else None
 
 
-def _moment(nanoseconds: int) -> datetime:
-    """Turn an mtime into a date; what no calendar has (and a file may bear) becomes the nearest."""
-    seconds = min(max(nanoseconds // 10**9, _EARLIEST), _LATEST)
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _no_rule(refused: str | None) -> ErrorInfo:
-    if refused:
-        return ErrorInfo(
-            kind=ErrorKind.NO_RULE,
-            message=refused,
-            hint="rename the file, or change the rule's target or filename",
-        )
-    return ErrorInfo(
-        kind=ErrorKind.NO_RULE,
-        message="no rule of its folder takes this path",
-        hint="`attachd explain PATH` says why for each rule",
+def _may_be_the_same(latest: FileVersion | None) -> bool:
+    """Say whether the bytes of the newest version are known, or will be: only other ones make a new one."""
+    if latest is None or latest.standing is Standing.GONE:
+        return False
+    return latest.standing is Standing.MATCHED or (
+        latest.standing is Standing.EXISTING and latest.sha256 is not None
     )

@@ -1,0 +1,205 @@
+"""What becomes of a file's deliveries under other rules: every case of it, as values."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from attachd.core.replanning import Judgement, replan
+from attachd.model import Delivery, ErrorInfo, ErrorKind, PlannedDelivery, Signs, State
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+NO_RULE = ErrorInfo(kind=ErrorKind.NO_RULE, message="no rule of its folder takes this path")
+UNDELIVERED = (State.READY, State.WAITING, State.HELD)
+SETTLED = (State.ACTIVE, State.DOUBTFUL, State.DONE, State.DUPLICATE, State.DISMISSED, State.VANISHED)
+
+
+def delivery(number=1, state=State.READY, *, rule="photos", to="ion", target="42", kind=None, **more):
+    error = ErrorInfo(kind=kind, message="something") if kind else None
+    values = {
+        "folder_id": 1,
+        "folder": "/drop",
+        "path": "a.jpg",
+        "version": 1,
+        "signs": Signs(size=1, mtime_ns=1, ctime_ns=1),
+        "sha256": None,
+        "filename": "a.jpg",
+        "dedupe": True,
+        "call": None,
+        "attempts": 0,
+        "waited": 0.0,
+        "next_attempt_at": None,
+        "receipts": {},
+        "intent": None,
+        "elder_id": None,
+        "remote_id": None,
+        "first_seen": DAY,
+        "updated_at": DAY,
+    }
+    known = {name: more.pop(name) for name in list(more) if name in Delivery.__dataclass_fields__}
+    return Delivery(
+        id=number,
+        rule=rule,
+        destination=to,
+        target={"run_step": target},
+        state=state,
+        error=error,
+        **values | known,
+    )
+
+
+def plan(rule="photos", *, to="ion", target="42", **more):
+    return PlannedDelivery(
+        rule=rule, destination=to, target={"run_step": target}, filename=more.pop("filename", "a.jpg"), **more
+    )
+
+
+def judged(*plans, destinations=("ion", "other")):
+    return Judgement(planned=plans, reason=None if plans else NO_RULE, destinations=destinations)
+
+
+@pytest.mark.parametrize("state", UNDELIVERED)
+def test_the_same_result_is_left_alone(state):
+    """Nothing is written where the rules want what is there."""
+    assert replan([delivery(state=state)], judged(plan())).is_nothing
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"rule": "pictures"},
+        {"to": "other"},
+        {"target": "43"},
+        {"filename": "b.jpg"},
+        {"dedupe": False},
+    ],
+)
+@pytest.mark.parametrize("state", UNDELIVERED)
+def test_another_result_supersedes_and_adds(state, other):
+    """Each part of the result counts: rule, destination, target, filename, duplicates."""
+    change = replan([delivery(state=state)], judged(plan(**other)))
+    assert list(change.superseded) == [1]
+    assert change.superseded[1].startswith("other rules: ")
+    assert change.added == [plan(**other)]
+    assert not change.unmatched
+
+
+@pytest.mark.parametrize("state", SETTLED)
+def test_what_is_settled_is_never_judged(state):
+    """Neither superseded nor replaced, whatever the rules say now."""
+    assert replan([delivery(state=state)], judged(plan(target="43"))).is_nothing
+    assert replan([delivery(state=state)], judged()).is_nothing
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.WAITING])
+def test_an_unanswered_call_keeps_a_delivery_from_judgement(state):
+    """Nobody knows whether it took effect: other rules must not send the file again."""
+    assert replan([delivery(state=state, intent="register")], judged(plan(target="43"))).is_nothing
+
+
+def test_a_file_that_no_rule_takes_is_unmatched():
+    """Its deliveries are superseded, and the reason is told."""
+    change = replan([delivery(state=State.HELD)], judged())
+    assert change.superseded == {
+        1: "other rules: none takes the file any more (no rule of its folder takes this path)"
+    }
+    assert change.unmatched
+
+
+def test_a_file_that_is_partly_attached_does_not_become_unmatched():
+    """What is attached stays the file's."""
+    change = replan([delivery(1, State.DONE), delivery(2, rule="copies", target="7")], judged())
+    assert list(change.superseded) == [2]
+    assert not change.unmatched
+
+
+def test_one_of_two_rules_changes():
+    """The other one's delivery is untouched, whether it is done or not."""
+    for state in (State.DONE, State.WAITING):
+        deliveries = [delivery(1, state), delivery(2, State.HELD, rule="copies", target="7")]
+        change = replan(deliveries, judged(plan(), plan("copies", target="8")))
+        assert list(change.superseded) == [2]
+        assert change.added == [plan("copies", target="8")]
+
+
+def test_a_done_delivery_stands_for_its_rule_whatever_that_wants_now():
+    """A done one is not judged again only because its neighbour is."""
+    deliveries = [delivery(1, State.DONE), delivery(2, State.HELD, rule="copies", target="7")]
+    change = replan(deliveries, judged(plan(target="999"), plan("copies", target="7")))
+    assert change.is_nothing
+
+
+def test_two_rules_with_the_same_target_stay_two():
+    """The delivery that follows is the same as before, although its elder stands for the same target."""
+    deliveries = [delivery(1, State.DONE), delivery(2, State.WAITING, rule="copies")]
+    assert replan(deliveries, judged(plan(), plan("copies"))).is_nothing
+
+
+def test_a_new_rule_takes_what_nothing_of_is_attached():
+    """A rule that came later is for undelivered files as for new ones."""
+    change = replan([delivery(state=State.WAITING)], judged(plan(), plan("copies", target="7")))
+    assert change.added == [plan("copies", target="7")]
+    assert not change.superseded
+
+
+def test_what_a_person_had_sent_anew_is_not_judged():
+    """`retry --again` is exempt from the same-bytes check: that is no other result."""
+    deliveries = [delivery(1, State.DONE), delivery(2, State.READY, dedupe=False)]
+    assert replan(deliveries, judged(plan())).is_nothing
+
+
+def test_a_folder_that_is_gone_holds_what_is_not_delivered():
+    """Ready and waiting ones are held with kind config; held ones keep their own reason."""
+    deliveries = [
+        delivery(1, State.READY),
+        delivery(2, State.WAITING, kind=ErrorKind.NETWORK),
+        delivery(3, State.HELD, kind=ErrorKind.UNKNOWN_TARGET),
+        delivery(4, State.DONE),
+    ]
+    change = replan(deliveries, Judgement(folder_is_known=False))
+    assert sorted(change.held) == [1, 2]
+    assert {error.kind for error in change.held.values()} == {ErrorKind.CONFIG}
+    assert all(error.hint for error in change.held.values())
+
+
+def test_a_destination_that_is_gone_holds_what_nobody_else_takes():
+    """It is not lost in `superseded`; the file stays matched."""
+    change = replan([delivery()], judged(destinations=("other",)))
+    assert change.held[1].kind is ErrorKind.CONFIG
+    assert "ion" in change.held[1].message
+    assert not change.superseded
+    assert not change.unmatched
+
+
+def test_a_rule_that_leads_elsewhere_takes_over_from_a_destination_that_is_gone():
+    """The file goes to the new destination instead of being held."""
+    change = replan([delivery()], judged(plan(to="other"), destinations=("other",)))
+    assert list(change.superseded) == [1]
+    assert change.added == [plan(to="other")]
+
+
+def test_what_was_held_for_rules_yaml_is_released_once_that_is_right():
+    """The same result, and no reason any more to hold it."""
+    change = replan([delivery(state=State.HELD, kind=ErrorKind.CONFIG)], judged(plan()))
+    assert change.released == [1]
+
+
+def test_a_held_one_of_another_kind_is_untouched():
+    """A reload is no retry."""
+    held = delivery(state=State.HELD, kind=ErrorKind.UNKNOWN_TARGET)
+    assert replan([held], judged(plan())).is_nothing
+
+
+def test_too_many_versions_are_counted_again():
+    """A limit that was raised lets go what it held."""
+    held = delivery(state=State.HELD, kind=ErrorKind.KEEPS_CHANGING)
+    assert replan([held], judged(plan(max_versions=9))).counted == {1: 9}
+
+
+def test_superseded_ones_stand_for_nothing():
+    """Rules that are taken back want what they wanted before."""
+    deliveries = [delivery(1, State.SUPERSEDED), delivery(2, target="43")]
+    change = replan(deliveries, judged(plan()))
+    assert list(change.superseded) == [2]
+    assert change.added == [plan()]
+    assert replan([replace(deliveries[1], state=State.SUPERSEDED)], judged(plan())).is_nothing
