@@ -1,5 +1,8 @@
 import pytest
 
+from attachd.destinations import graphql
+from attachd.destinations.faults import TABLE
+from attachd.destinations.ion import HINTS
 from attachd.errors import Trouble
 from attachd.model import ErrorKind, Severity
 
@@ -212,7 +215,7 @@ def test_a_refused_connection_leaves_no_doubt(make_ion, upload, receipts, dead_a
 @pytest.mark.parametrize("token", ["", "two\nlines", "tökén"])
 def test_tokens_that_cannot_be_sent(make_ion, server, upload, receipts, token):
     """A token that no header can carry refuses every delivery, and is not shown."""
-    ion = make_ion(token=lambda: token)
+    ion = make_ion(token=token)
     trouble, meaning = refusal(lambda: ion.complete("register", upload(), receipts))
     assert meaning == "auth refused"
     assert server.seen == []
@@ -234,6 +237,13 @@ def test_echoed_secrets_are_not_passed_on(refused, server, reply, canaries, stat
     assert "\x1b" not in shown
     assert "\n" not in trouble.message
     assert "https://s3.test/k?***" in trouble.message
+
+
+def test_every_kind_of_trouble_has_its_fix():
+    """Whatever ION or the way there can answer, the hint says what a person can do."""
+    meanings = [*graphql.BY_STATUS.values(), *(meaning for _, meaning in graphql.BY_MESSAGE)]
+    kinds = {meaning.kind for meaning in meanings} | {row.kind for row in TABLE.values() if row.kind}
+    assert sorted(kind for kind in kinds if not HINTS.get(kind)) == []
 
 
 # The vendor's table of common errors: what is met, and a word of its fix that the hint must have.

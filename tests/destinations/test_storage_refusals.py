@@ -1,6 +1,6 @@
 import pytest
 
-from attachd.destinations.storage import BY_CODE
+from attachd.destinations.storage import BY_CODE, BY_STATUS
 from attachd.errors import FileChanged, FileUnreadable, Trouble
 from attachd.model import ErrorKind, Severity
 
@@ -36,6 +36,7 @@ REFUSALS = [
     (403, "<html>Forbidden</html>", "permission", "lasting", True, False),
     (407, "<html>Proxy</html>", "config", "refused", False, False),
     (408, "", "timeout", "passing", True, False),
+    (411, "<html>Length required</html>", "rejected", "lasting", False, False),
     (413, "<html>Too large</html>", "too_large", "lasting", False, False),
     (429, "", "throttled", "passing", False, False),
     (501, "", "rejected", "lasting", False, False),
@@ -78,6 +79,12 @@ def test_every_code_is_tested():
     """The table above has a row for each code that attachd knows."""
     tested = " ".join(row[1] for row in REFUSALS)
     assert [code for code in BY_CODE if f"<Code>{code}</Code>" not in tested] == []
+
+
+def test_every_status_is_tested():
+    """The table above has a row without a code for each status that attachd knows."""
+    tested = {status for status, answer, *_ in REFUSALS if "<Code>" not in answer}
+    assert set(BY_STATUS) <= tested
 
 
 def test_pauses_that_storage_asks_for(put, server, reply):
