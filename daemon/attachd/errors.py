@@ -11,7 +11,10 @@ AttachdError
 │   ├── FileGone         it is not there any more
 │   ├── FileChanged      it is not the file that settled
 │   ├── FileUnreadable   the system refuses to open or read it
-│   └── NotRegular       a link, pipe, socket, device or directory
+│   ├── NotRegular       a link, pipe, socket, device or directory
+│   ├── MoveRefused      it can never be moved there
+│   └── NameTaken        something lies where it was to be moved to
+├── StopRequested        the service stops and cannot wait for this call any longer
 ├── Trouble              a remote call did not succeed; says how to go on
 └── InvariantBroken      a bug of ours, never expected
 """
@@ -105,6 +108,18 @@ class FileUnreadable(FileError):
 
 class NotRegular(FileError):
     """The path leads to something that is not a regular file inside the folder."""
+
+
+class MoveRefused(FileError):
+    """The file can never be moved to this place: it is watched, or no file can have this name."""
+
+
+class NameTaken(FileError):
+    """Something lies by now where the file was to be moved to."""
+
+
+class StopRequested(AttachdError):
+    """The service stops and cannot wait any longer: what was not sent goes on at the next start."""
 
 
 class Trouble(AttachdError):

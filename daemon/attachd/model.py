@@ -33,7 +33,7 @@ class Standing(StrEnum):
     MATCHED = "matched"  # rules took it: its deliveries tell the rest
     UNMATCHED = "unmatched"  # no rule took it, or it is no regular file
     PARKED = "parked"  # never became complete
-    EXISTING = "existing"  # lay there before the first start, with `existing: ignore`
+    EXISTING = "existing"  # `existing: ignore`, or changed once attached and `on_change: ignore`
     GONE = "gone"  # vanished before delivery; the same path is a new file from now on
 
 
@@ -177,7 +177,8 @@ class PlannedDelivery:
     """What one rule makes of one file: a delivery that may be written to the ledger.
 
     `target` and `filename` are as rendered, in escaped form. `dedupe` is False where the rule says
-    `on_duplicate: upload`.
+    `on_duplicate: upload`. `ignores_changes` is True where it says `on_change: ignore`; `max_versions` is how
+    many versions of one path are delivered before a person is asked, 0 for no limit.
     """
 
     rule: str
@@ -185,6 +186,8 @@ class PlannedDelivery:
     target: Mapping[str, str]
     filename: str
     dedupe: bool = True
+    ignores_changes: bool = False
+    max_versions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +208,7 @@ class Delivery:
         call: the last remote call that was begun, or None.
         attempts: attempts counted so far; what a closed gate refused is not counted.
         waited: seconds of retry delay spent so far: the clock of `retry.give_up_after`.
+        looked: seconds spent on looking for a target that is not there yet: the clock of the rule's `wait`.
         receipts: what finished calls returned, by call: `{"put": {"s3_key": …, "s3_etag": …}}`.
         intent: the call that was announced and never answered, or None.
         elder_id: the delivery with the same bytes and target that goes first, or None.
@@ -236,3 +240,4 @@ class Delivery:
     first_seen: datetime
     updated_at: datetime
     run: str | None = None
+    looked: float = 0.0

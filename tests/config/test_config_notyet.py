@@ -39,8 +39,6 @@ folders:
         to: ion
         target: {lookup: by_serial}
         after: {move: "sent/{sha256}/{file}"}
-        on_change: ignore
-        max_versions: 0
         complete: {whole: off, marker: "{file}.done", min_size: 1 kB, within: 10m}
         wait: 24h
       - name: b
@@ -48,7 +46,7 @@ folders:
         to: glue
         target: {message: "New {file} on {topic}", reply_to: m1, recipients: ["{topic}", all], subject: s}
       - name: c
-        match: "other/*"
+        match: "other/very/deep/*"
         to: glue
         target: {thread: t1}
 """
@@ -69,7 +67,6 @@ def test_every_coming_key_is_said_to_be_not_yet_available(problems):
         ("whole: off", "whole: maybe", "complete.whole"),
         ("sent/{sha256}", "sent/{sha}", "after.move"),
         ("{file}.done", "{fill}.done", "complete.marker"),
-        ("on_change: ignore", "on_change: forget", "on_change"),
         ("require_mount: true", "require_mount: 3", "require_mount"),
         ("0.5", "-1", "requests_per_second"),
         ("runs[?open]", "runs[?open", "rows"),

@@ -1,9 +1,10 @@
 import traceback
+from pathlib import Path
 
 import pytest
 
 from attachd.config.load import format_problems, load
-from attachd.config.secrets import read_secret
+from attachd.config.secrets import CREDENTIALS, read_secret, secret_path
 from attachd.core.settings import SecretRef
 from attachd.errors import ConfigError, UserError
 
@@ -128,3 +129,12 @@ def test_settings_do_not_show_a_plain_secret(settings, good):
     made = settings(good.replace("{env: ION_TOKEN}", CANARY))
     assert made.destinations["ion"].token.value == CANARY
     assert CANARY not in repr(made)
+
+
+def test_secrets_in_files_can_be_found_again():
+    """Files and credentials have a path to look at for changes; variables and plain text have none."""
+    environ = {CREDENTIALS: "/run/credentials/attachd"}
+    assert secret_path(ref("file", "/srv/token"), environ) == Path("/srv/token")
+    assert secret_path(ref("credential", "token"), environ) == Path("/run/credentials/attachd/token")
+    assert secret_path(ref("env", "TOKEN"), environ) is None
+    assert secret_path(ref("plain", "abc"), environ) is None

@@ -10,6 +10,7 @@ from attachd.core.settings import (
     DestinationSettings,
     Existing,
     LogFormat,
+    OAuthSettings,
     OnDoubt,
     RetryPolicy,
     SecretRef,
@@ -62,12 +63,13 @@ folders:
         target: {part: "{part}"}
         filename: "{part}-{sha256}.{ext}"
         after: keep
-        on_change: upload
-        max_versions: 5
+        on_change: ignore
+        max_versions: 0
       - name: runs
         regex: "(?P<run>[0-9]+)/.*"
         to: ion
         target: {run: "{run}"}
+        wait: 90s
 """
 
 
@@ -95,8 +97,34 @@ def test_every_working_key_reaches_the_settings(settings, tmp_path):
             storage_hosts=("s3.example.com", "127.0.0.1"),
             on_doubt=OnDoubt.RETRY,
             validate_upload=False,
+            waits={"runs": 90.0},
         )
     }
+
+
+OAUTH = """\
+    oauth:
+      token_url: https://auth.example/realms/api-keys/protocol/openid-connect/token
+      client_id: {env: ION_CLIENT, default: me}
+      client_secret: {credential: ion-client}
+      extra: {audience: api.example, scope: a b}
+    limits: {requests_per_second: 2.5, bandwidth: 20 MB}
+"""
+
+
+def test_oauth_and_limits_reach_the_settings(settings, good):
+    """Client credentials take the token's place, and limits are none unless given."""
+    made = settings(good.replace("    token: {env: ION_TOKEN}\n", OAUTH)).destinations["ion"]
+    assert made.token is None
+    assert made.oauth == OAuthSettings(
+        token_url="https://auth.example/realms/api-keys/protocol/openid-connect/token",
+        client_id="me",
+        client_secret=SecretRef(source="credential", value="ion-client"),
+        extra=(("audience", "api.example"), ("scope", "a b")),
+    )
+    assert (made.requests_per_second, made.bandwidth) == (2.5, 20_000_000)
+    usual = settings(good).destinations["ion"]
+    assert (usual.oauth, usual.requests_per_second, usual.bandwidth) == (None, None, None)
 
 
 def test_a_list_of_paths_makes_one_folder_each(settings, tmp_path):
@@ -115,6 +143,8 @@ def test_a_list_of_paths_makes_one_folder_each(settings, tmp_path):
         False,
         True,
     )
+    assert (parts.ignores_changes, parts.max_versions) == (True, 0)
+    assert (runs.ignores_changes, runs.max_versions) == (False, 5)
     assert [pattern.text for pattern in parts.patterns] == ["{part:serial}/*", "deep/{part:serial}/**"]
     assert (runs.more, runs.dedupe, runs.filename.text, runs.patterns[0].names) == (
         False,

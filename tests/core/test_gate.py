@@ -1,4 +1,4 @@
-from attachd.core.gate import Gate, answered, may_claim, probe_lost, probe_sent, struck
+from attachd.core.gate import REFUSED_CAP, Gate, answered, may_claim, probe_lost, probe_sent, struck
 from attachd.core.settings import RetryPolicy
 from attachd.model import ErrorInfo, ErrorKind
 
@@ -75,6 +75,16 @@ def test_a_failed_probe_doubles_the_pause_up_to_the_cap():
         now = gate.probe_at
     assert pauses == [4, 8, 16, 32, 60, 60, 60, 60]
     assert gate.is_lasting
+
+
+def test_a_refusal_is_probed_every_minute():
+    """However long the cap for outages is: a mended token should be noticed soon."""
+    policy, error, now = RetryPolicy(first=2.0, cap=900.0), DOWN, 0.0
+    gate = struck(Gate(), 1, error, now=now, policy=policy, refused=True)
+    for delivery in range(2, 12):
+        now = gate.probe_at
+        gate = struck(probe_sent(gate, delivery), delivery, error, now=now, policy=policy, refused=True)
+    assert gate.probe_at - now == REFUSED_CAP
 
 
 def test_troubles_of_others_do_not_touch_the_probe():

@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 
-from attachd.ledger import changes, claims, files, folders, followers, moves, reports
+from attachd.ledger import changes, claims, evidence, files, folders, followers, moves, replans, reports
 from attachd.model import State
 
 QUERIES = {
@@ -26,15 +26,25 @@ QUERIES = {
     "path": files._OF_PATH,
     "newest": files._NEWEST,
     "newer": changes.NEWER,
+    "attached before": files._ATTACHED,
+    "versions": files._VERSIONS,
+    "judge anew, page": replans.UNDELIVERED_PAGE,
+    "judge anew, siblings": replans._SIBLINGS,
+    "judge anew, again": replans._OF_VERSION,
+    "judge anew, unmatched": replans.UNMATCHED_PAGE,
     "pending deliveries": folders._PENDING_DELIVERIES,
     "pending files": folders._PENDING_FILES,
     "entries": reports.DELIVERIES,
     "files": reports.FILES,
     "oldest": reports.OLDEST,
+    "names": reports.NAMES,
+    "verify, directories": evidence.DIRECTORIES,
+    "verify, files": evidence.FILES,
+    "verify, deliveries": evidence._OF_FILE,
 }
 
 
-SORTS_A_FEW = {"recover", "doubtful", "cascade", "path"}
+SORTS_A_FEW = {"recover", "doubtful", "cascade", "path", "judge anew, siblings", "judge anew, again"}
 """Questions that find few rows by an index and put those in order."""
 
 

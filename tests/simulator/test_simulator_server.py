@@ -54,10 +54,10 @@ def test_the_page_shows_what_was_attached_where_and_escapes_names(wire):
     assert "800000 to 899999" in text
 
 
-def test_the_page_loads_nothing_from_elsewhere(wire):
-    """The page names no address but the simulator's own GraphQL address."""
+def test_the_page_loads_nothing_from_elsewhere(wire, simulator):
+    """The page names no address but the simulator's own, for GraphQL and for tokens."""
     text = wire.request("GET", "/").body.decode()
-    assert text.count("://") == 1
+    assert text.count("://") == text.count(simulator.url) == 2
     assert "src=" not in text
     assert "href=" not in text
 

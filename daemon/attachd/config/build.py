@@ -1,6 +1,7 @@
 """The document → `Settings`. Every part is checked whatever became of the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -9,13 +10,15 @@ from attachd.config.addresses import is_loopback, listen_fault, listen_host
 from attachd.config.context import Context
 from attachd.config.document import Document, Log, Service
 from attachd.config.places import build_folders
-from attachd.config.queries import check_lookup
+from attachd.config.queries import build_lookup
 from attachd.config.rulebook import Surroundings, captures_of
 from attachd.config.search import default_ledger
 from attachd.config.secrets import secret_ref
 from attachd.config.wording import Location, quoted
+from attachd.core.lookups import Lookup
 from attachd.core.patterns import PatternError, check_type
-from attachd.core.settings import LogFormat, ServiceSettings, Settings
+from attachd.core.rules import Rule
+from attachd.core.settings import DestinationSettings, LogFormat, ServiceSettings, Settings
 
 _ANY_TYPE = "[^/]+"
 
@@ -28,17 +31,17 @@ def build(document: Document, file: Path, context: Context) -> Settings:
     around = Surroundings(
         types=_types(document, context),
         kinds=_kinds(document, context),
-        lookups=_named(("lookups",), context),
+        lookups=_lookups(document, context),
         case_sensitive=False,
     )
     folders = build_folders(document.folders or (), around, context)
-    _check_lookups(document, context)
+    rules = [rule for folder in folders for rule in folder.rules]
     return Settings(
         file=str(file),
         ledger=_ledger(document.ledger, file, context),
         service=_service(document.service or Service(), context),
         timezone=_timezone(document.timezone, context),
-        destinations=destinations,
+        destinations={name: _for_rules(each, rules, around.lookups) for name, each in destinations.items()},
         folders=folders,
     )
 
@@ -70,11 +73,24 @@ def _types(document: Document, context: Context) -> Mapping[str, str]:
     return types
 
 
-def _check_lookups(document: Document, context: Context) -> None:
+def _lookups(document: Document, context: Context) -> Mapping[str, Lookup | None]:
     rules = [rule for folder in document.folders or () for rule in folder.rules or ()]
-    captures = frozenset[str]().union(*(captures_of(rule) for rule in rules))
+    lookups: dict[str, Lookup | None] = dict.fromkeys(_named(("lookups",), context))
     for name, queries in (document.lookups or {}).items():
-        check_lookup(queries, ("lookups", name), captures, context.report)
+        users = [rule for rule in rules if rule.target is not None and rule.target.lookup == name]
+        captures = frozenset[str]().union(*(captures_of(rule) for rule in users or rules))
+        lookups[name] = build_lookup(name, queries, captures, context.report)
+    return lookups
+
+
+def _for_rules(
+    destination: DestinationSettings, rules: Sequence[Rule], lookups: Mapping[str, Lookup | None]
+) -> DestinationSettings:
+    """Tell a destination what the rules that lead to it ask of it."""
+    ours = [rule for rule in rules if rule.to == destination.name]
+    used = {rule.target["lookup"].text for rule in ours if "lookup" in rule.target}
+    found = {name: lookup for name, lookup in lookups.items() if lookup is not None and name in used}
+    return replace(destination, lookups=found, waits={rule.name: rule.wait for rule in ours if rule.wait})
 
 
 def _timezone(name: str | None, context: Context) -> ZoneInfo | None:

@@ -138,6 +138,21 @@ class Retry(Part):
     give_up_after: Duration | None = Field(default=None, description="then a delivery is held; default: 7d")
 
 
+class Doubt(Part):
+    """The query that lists the attachments of an entity, to settle doubt."""
+
+    required = ("query", "rows")
+    query: Text | None = Field(default=None, description="declares $entityId; may declare $s3Key, $after")
+    rows: Text | None = Field(default=None, description="JMESPath over the answer, to the attachments")
+    key: Text | None = Field(
+        default=None, description="JMESPath over one, to its storage key; default: s3Key"
+    )
+    id: Text | None = Field(default=None, description="JMESPath over one, to its id; default: id")
+    page: Text | None = Field(
+        default=None, description="JMESPath over the answer, to hasNextPage and endCursor"
+    )
+
+
 class Destination(Part):
     """A configured account."""
 
@@ -162,6 +177,7 @@ class Destination(Part):
     on_doubt: Literal["hold", "retry"] | None = Field(
         default=None, description="when nobody can tell whether a file was attached; default: hold"
     )
+    doubt: Doubt | None = None
     validate_upload: bool | None = Field(default=None, description="ION checks what arrived; default: true")
 
 
@@ -202,7 +218,9 @@ class Move(Part):
     """Move the file once it is attached."""
 
     required = ("move",)
-    move: Text | None = Field(default=None, description="template of the new path, relative to the folder")
+    move: Text | None = Field(
+        default=None, description="template of the new path; relative: from the directory of rules.yaml"
+    )
 
 
 class Complete(Part):

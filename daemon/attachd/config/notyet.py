@@ -25,24 +25,15 @@ _DESTINATION = ("destinations", ANY)
 
 NOT_YET = (
     NotYet(at=(*_DESTINATION, "kind"), works=("ion",)),
-    NotYet(at=(*_DESTINATION, "oauth")),
-    NotYet(at=(*_DESTINATION, "limits", "requests_per_second")),
-    NotYet(at=(*_DESTINATION, "limits", "bandwidth")),
-    NotYet(at=("lookups",)),
     NotYet(at=("service", "status")),
     NotYet(at=("service", "status_token")),
     NotYet(at=("folders", ANY, "require_mount"), works=("auto",)),
-    NotYet(at=(*_RULE, "target", "lookup")),
     NotYet(at=(*_RULE, "target", "message")),
     NotYet(at=(*_RULE, "target", "reply_to")),
     NotYet(at=(*_RULE, "target", "thread")),
     NotYet(at=(*_RULE, "target", "recipients")),
     NotYet(at=(*_RULE, "target", "subject")),
-    NotYet(at=(*_RULE, "after"), works=("keep",)),
-    NotYet(at=(*_RULE, "on_change"), works=("upload",)),
-    NotYet(at=(*_RULE, "max_versions"), works=(5,)),
     NotYet(at=(*_RULE, "complete")),
-    NotYet(at=(*_RULE, "wait")),
 )
 
 

@@ -1,5 +1,7 @@
 """Which target keys go together, by the kind of the destination."""
 
+from collections.abc import Collection
+
 from attachd.config.document import Target
 from attachd.config.report import Report
 from attachd.config.wording import Location, did_you_mean, listed, one_of, quoted
@@ -9,7 +11,7 @@ GLUE_KEYS = ("message", "reply_to", "thread", "recipients", "subject")
 
 
 def check_target(
-    target: Target, kind: str | None, at: Location, lookups: frozenset[str], report: Report
+    target: Target, kind: str | None, at: Location, lookups: Collection[str], report: Report
 ) -> None:
     """Report keys that do not belong together; nothing is said where the kind is not known."""
     given = [key for key in Target.model_fields if getattr(target, key) is not None]

@@ -16,6 +16,9 @@ from attachd.model import ErrorInfo
 STRIKES = 3
 """Passing troubles in a row that close the gate."""
 
+REFUSED_CAP = 60.0
+"""Seconds between probes at most where we are refused: whoever mended the token should not wait for long."""
+
 LASTING_PROBES = 2
 """Probes in vain after which `run --once` does not wait any longer."""
 
@@ -117,5 +120,6 @@ def _probe_failed(gate: Gate, delivery_id: int, error: ErrorInfo, now: float, po
     if gate.probing != delivery_id:  # a worker that was under way when the gate closed
         return gate
     probes = gate.probes + 1
-    pause = min(policy.cap, policy.first * 2.0 ** min(probes, 32))
+    cap = min(policy.cap, REFUSED_CAP) if gate.refused else policy.cap
+    pause = min(cap, policy.first * 2.0 ** min(probes, 32))
     return replace(gate, probing=None, probes=probes, probe_at=now + pause, reason=error)

@@ -6,10 +6,12 @@ One function per way an attempt can end. The worker writes the `Change`, the led
 from datetime import datetime, timedelta
 
 from attachd.core.protocols import Answer, Change, Reconciled
-from attachd.core.retrying import GiveUp, decide_retry
+from attachd.core.retrying import GiveUp, decide_look, decide_retry
 from attachd.core.settings import OnDoubt, RetryPolicy
 from attachd.errors import Trouble
 from attachd.model import Delivery, ErrorInfo, ErrorKind, Severity, State
+
+_MAY_COME = frozenset({ErrorKind.NO_TARGET_YET, ErrorKind.UNKNOWN_TARGET})
 
 MOST_BLIND_ATTEMPTS = 5
 """With `on_doubt: retry`, the attempts after which nothing is repeated blindly: each may be a double."""
@@ -115,6 +117,42 @@ def retry_later(
     )
 
 
+def look_again(
+    delivery: Delivery,
+    trouble: Trouble,
+    policy: RetryPolicy,
+    *,
+    wait: float,
+    at: datetime,
+    by: str,
+    share: float,
+) -> Change:
+    """The target is not there yet: look for it again until the rule's `wait` is over, then hold.
+
+    It is no fault of the destination and no failed attempt: neither is counted, nor is the time towards
+    giving up.
+    """
+    pause = decide_look(policy, looked=delivery.looked, wait=wait, share=share)
+    if pause is None:
+        return held(trouble.info, at=at, by=by, forget=trouble.restart)
+    error = ErrorInfo(
+        kind=ErrorKind.NO_TARGET_YET,
+        message=trouble.message,
+        hint=f"nothing to do while it may still come: attachd looks for it again, for {_span(wait)} in all",
+    )
+    return Change(
+        to=State.WAITING,
+        at=at,
+        by=by,
+        detail=trouble.message,
+        error=error,
+        next_attempt_at=at + timedelta(seconds=pause),
+        looks=pause,
+        close_intent=True,
+        forget_receipts=trouble.restart,
+    )
+
+
 def in_doubt(trouble: Trouble, call: str, *, at: datetime, by: str) -> Change:
     """The answer to a call that must not be repeated blindly was lost: its intent stays open."""
     error = ErrorInfo(
@@ -125,7 +163,7 @@ def in_doubt(trouble: Trouble, call: str, *, at: datetime, by: str) -> Change:
     return Change(to=State.DOUBTFUL, at=at, by=by, detail=error.message, error=error, counts=True)
 
 
-def after_trouble(
+def after_trouble(  # noqa: PLR0913 - the facts it decides by, given by keyword
     delivery: Delivery,
     trouble: Trouble,
     policy: RetryPolicy,
@@ -134,9 +172,11 @@ def after_trouble(
     by: str,
     share: float,
     probe: bool,
+    wait: float = 0.0,
 ) -> Change:
     """Decide by the severity of a trouble that leaves no doubt. `probe`: it went through a closed gate.
 
+    A target that is not there is looked for again until the rule's `wait` (seconds) is over.
     A registration that storage contradicts (`trouble.restart`) starts over from `open` once: a second
     contradiction in a row is held.
     """
@@ -146,6 +186,8 @@ def after_trouble(
     again = trouble.restart and (delivery.error is None or delivery.error.kind is not trouble.kind)
     if passing or again:
         return retry_later(delivery, trouble, policy, at=at, by=by, share=share, forget=trouble.restart)
+    if trouble.kind in _MAY_COME:
+        return look_again(delivery, trouble, policy, wait=wait, at=at, by=by, share=share)
     return held(trouble.info, at=at, by=by, forget=trouble.restart)
 
 
@@ -176,6 +218,10 @@ def after_asking(
     message = delivery.error.message if delivery.error else f"the answer to `{call}` was lost"
     error = ErrorInfo(kind=ErrorKind.UNKNOWN_OUTCOME, message=message, hint=outcome.hint)
     return Change(to=State.HELD, at=at, by=by, detail="the destination cannot tell", error=error)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds:.3g} s"
 
 
 def _given_up(trouble: Trouble, waited: float) -> ErrorInfo:

@@ -1,11 +1,12 @@
 """What the pipeline asks of the rooms beside it: `ledger`, `folders`, `destinations` keep these promises."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol, Self
 
+from attachd.core.afters import PlannedAfter
 from attachd.model import (
     Delivery,
     ErrorInfo,
@@ -41,7 +42,7 @@ class NewVersion:
     """What intake has decided about a settled file: its standing and what is to be delivered.
 
     `planned` is empty unless the standing is `matched`. `reason` is given for `unmatched` and `parked`.
-    `sha256` is given where the decision needed the hash.
+    `sha256` is given where the decision needed the hash. `after` None: the file stays once it is attached.
     """
 
     folder_id: int
@@ -51,6 +52,7 @@ class NewVersion:
     reason: ErrorInfo | None = None
     planned: Sequence[PlannedDelivery] = ()
     sha256: str | None = None
+    after: PlannedAfter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +62,13 @@ class Change:
     Attributes:
         to: the new state.
         at: when, UTC.
-        by: who: `run 7`, `recover`, or a person's command such as `retry`.
+        by: who: `run 7`, `recover`, or a person's command and name, as `retry (anna)`.
         detail: why, in a few words a stranger understands.
         error: stands in the row from now on; None clears it.
         next_attempt_at: for `waiting`: when it is looked at again.
         counts: one more attempt is counted.
         waits: seconds of retry delay to add to the give-up clock.
+        looks: seconds of a pause before a missing target is looked for again, to add to the clock of `wait`.
         remote_id: for `done`.
         close_intent: the open intent is answered or disproved.
         forget_receipts: the calls made so far are worthless (another ETag, bytes gone): start over.
@@ -79,6 +82,7 @@ class Change:
     next_attempt_at: datetime | None = None
     counts: bool = False
     waits: float = 0.0
+    looks: float = 0.0
     remote_id: str | None = None
     close_intent: bool = False
     forget_receipts: bool = False
@@ -90,6 +94,18 @@ class Place(Enum):
     FIRST = "first"  # no elder: go on and deliver
     FOLLOWS = "follows"  # moved to `waiting` or `held` behind its elder
     ATTACHED = "attached"  # its elder is done: moved to `duplicate`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Whose account a destination leads to; `organization` None where the API does not tell."""
+
+    host: str
+    organization: str | None
+
+
+Bind = Callable[[str, Tenant], Tenant | None]
+"""`Ledger.bind` without its time, for a destination that asks the API for its organization."""
 
 
 class FolderLedger(Protocol):
@@ -197,6 +213,14 @@ class Ledger(FolderLedger, Protocol):
 
     def newer_version_exists(self, delivery: Delivery) -> bool:
         """Say whether the delivery's path has a newer version by now."""
+        ...
+
+    def bind(self, destination: str, tenant: Tenant, at: datetime) -> Tenant | None:
+        """Bind a destination's name to a tenant, once and for all; give the other one it is bound to.
+
+        None: it is bound to this one, now or before. An organization that is not told on one side counts
+        as the same, and is kept once it is told.
+        """
         ...
 
     def recover(self, run: str, at: datetime) -> Mapping[State, int]:
@@ -338,6 +362,10 @@ class Destination(Protocol):
 
     name: str
     final_calls: tuple[str, ...]
+
+    def admit(self, size: int) -> None:
+        """Refuse a file that is too large, before a byte of it is read and anything is asked for."""
+        ...
 
     def open(self, upload: Upload) -> Ticket:
         """Ask for leave to send the bytes. May be repeated freely."""

@@ -3,10 +3,12 @@
 Durations are seconds, sizes are bytes, paths are absolute. `config` builds these; nobody changes them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import StrEnum
 
+from attachd.core.lookups import Expression, Lookup, compile_expression
 from attachd.core.rules import Rule
 
 
@@ -62,6 +64,16 @@ class SecretRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthSettings:
+    """Client credentials (RFC 6749, section 4.4). `extra` are further form fields, such as `audience`."""
+
+    token_url: str
+    client_id: str
+    client_secret: SecretRef
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """Full jitter between `first` and `cap` seconds; given up after `give_up_after` seconds of waiting."""
 
@@ -70,14 +82,46 @@ class RetryPolicy:
     give_up_after: float = 7 * 86400.0
 
 
+_KEY = compile_expression("s3Key")
+_ID = compile_expression("id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtQuery:
+    """A query that lists the attachments of an entity, to settle doubt.
+
+    Attributes:
+        query: may declare `$entityId`, `$s3Key` and, to ask for further pages, `$after`.
+        rows: JMESPath over the answer, to the list of attachments.
+        key: JMESPath over one attachment, to its storage key.
+        id: JMESPath over one attachment, to its id.
+        page: JMESPath over the answer, to `{hasNextPage, endCursor}`; None where there is none.
+        whole: without `page`: one answer is the whole list.
+    """
+
+    query: str
+    rows: Expression
+    key: Expression = _KEY
+    id: Expression = _ID
+    page: Expression | None = None
+    whole: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationSettings:
-    """A configured account. `storage_hosts` None means any host."""
+    """A configured account. `storage_hosts` None means any host.
+
+    It has either a `token` or an `oauth`. `requests_per_second` counts calls of the API alone, `bandwidth` is
+    bytes per second to storage, over all transfers; None for no limit.
+    `lookups` are those of the rules that lead here, by name; `waits` the seconds for which a rule's missing
+    target is looked for again, by rule, where it is at all.
+    """
 
     name: str
     kind: str
     url: str
-    token: SecretRef
+    token: SecretRef | None = None
+    oauth: OAuthSettings | None = None
     auth_scheme: str = "Bearer"
     workers: int = 8
     ca_file: str | None = None
@@ -85,10 +129,15 @@ class DestinationSettings:
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     max_file_size: int = 5 * 1024**3
+    requests_per_second: float | None = None
+    bandwidth: int | None = None
     retry: RetryPolicy = RetryPolicy()
     storage_hosts: tuple[str, ...] | None = None
     on_doubt: OnDoubt = OnDoubt.HOLD
+    doubt: DoubtQuery | None = None
     validate_upload: bool = True
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    waits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,23 @@ things on it decide whether a file arrives: the content type is sent exactly as 
 passed on, and the registration names the entity id and not the object's own id.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from threading import Event
 
-from attachd.core.protocols import Answer, Body, Clock, Receipt, Reconciled, Ticket, Upload
+from attachd.core.accounts import RemoteFile
+from attachd.core.protocols import Answer, Bind, Body, Clock, Receipt, Reconciled, Ticket, Upload
 from attachd.core.settings import DestinationSettings
+from attachd.destinations.attachments import Attachments
 from attachd.destinations.entities import EntityIds, Key
 from attachd.destinations.graphql import GraphQL, Hints, Reply, id_text
+from attachd.destinations.introspection import Sent, unfit
+from attachd.destinations.limits import require_size
+from attachd.destinations.listing import Found, verdict
+from attachd.destinations.lookups import Lookups
+from attachd.destinations.redaction import quoted
+from attachd.destinations.signin import TokenSource
 from attachd.destinations.storage import Storage
+from attachd.destinations.tenancy import Tenancy
 from attachd.destinations.transport import Transport
 from attachd.errors import InvariantBroken, Trouble
 from attachd.model import ErrorKind, Severity
@@ -46,6 +56,12 @@ REGISTER = (
     "{ createFileAttachment(input: $input) { fileAttachment { id } } }"
 )
 
+LOOK_UP = "query LookUp($id: ID!) { fileAttachment(id: $id) { id filename entityId downloadUrl } }"
+"""Asks for an attachment by its id."""
+
+WHO = "query Who { currentUser { name organization { domain } } }"
+"""Asks whom the token belongs to, as the vendor's playground page shows it."""
+
 _LOOK_IN_ION = (
     "open the target in ION and look for the file in its attachments panel; then "
     "`attachd resolve ID --attached REMOTE_ID`, or `attachd resolve ID --not-attached` to have it sent again"
@@ -61,6 +77,12 @@ HINTS: Hints = {
     "file once more by itself",
     ErrorKind.REJECTED: "check url in rules.yaml, and whether this ION has the three-step upload; then retry",
     ErrorKind.CONFIG: "check url and proxy in rules.yaml; attachd tries again by itself",
+    ErrorKind.NETWORK: "check url and proxy in rules.yaml and this machine's network if it stays; attachd "
+    "tries again by itself",
+    ErrorKind.TLS: "check ca_file in rules.yaml and this machine's clock; attachd tries again by itself",
+    ErrorKind.TIMEOUT: "attachd tries again by itself; raise timeouts in rules.yaml if it stays",
+    ErrorKind.SERVER: "attachd tries again by itself; ask the operator of ION if it stays",
+    ErrorKind.THROTTLED: "attachd tries again by itself; set limits.requests_per_second if it stays",
     ErrorKind.UNKNOWN_OUTCOME: _LOOK_IN_ION,
 }
 """What a person can do, by kind of trouble."""
@@ -72,29 +94,60 @@ class Ion:
     Args:
         settings: of this destination.
         token: gives the token; asked for every call, since it may change.
-        clock: for `Retry-After` dates and for how long entity ids are believed.
+        clock: for `Retry-After` dates, for the limits, and for how long entity ids are believed.
+        bind: binds this destination's name to the tenant that the token opens; None to leave that unchecked.
+        stopped: set when a stop cannot wait any longer.
     """
 
     final_calls: tuple[str, ...] = ("register",)
 
-    def __init__(self, settings: DestinationSettings, token: Callable[[], str], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: DestinationSettings,
+        token: TokenSource,
+        clock: Clock,
+        *,
+        bind: Bind | None = None,
+        stopped: Event | None = None,
+    ) -> None:
         self.name = settings.name
+        self._settings = settings
         self._max_file_size = settings.max_file_size
         self._validate = settings.validate_upload
-        self._transport = Transport(settings, token)
-        self._graphql = GraphQL(self._transport, url=settings.url, hints=HINTS, now=clock.now)
+        self._source = token
+        self._transport = Transport(settings, clock.monotonic, stopped)
+        self._graphql = GraphQL(
+            self._transport,
+            source=token,
+            tenancy=Tenancy(settings, bind),
+            url=settings.url,
+            hints=HINTS,
+            now=clock.now,
+        )
         self._storage = Storage(self._transport, hosts=settings.storage_hosts, now=clock.now)
         self._entities = EntityIds(clock.monotonic)
+        self._lookups = Lookups(settings.lookups, self._graphql, clock.monotonic)
+        self._attachments = Attachments(self._graphql, settings.doubt, clock.monotonic)
+
+    def admit(self, size: int) -> None:
+        """Refuse a file that is larger than `limits.max_file_size`.
+
+        Raises:
+            Trouble: it is.
+        """
+        require_size(size, self._max_file_size)
 
     def open(self, upload: Upload) -> Ticket:
         """Ask for an upload URL and, unless it is known, for the target's entity id, in one query.
 
+        A lookup's queries come before it.
+
         Raises:
             Trouble: the file is too large, the target is not there, or ION did not answer.
         """
-        self._require_size(upload.size)
+        self.admit(upload.size)
         target = _target(upload)
-        entity_id = target[1] if target[0] == "entity" else self._entities.get(target)
+        entity_id = self._known_entity(upload, target)
         variables = {"filename": upload.filename}
         if entity_id is None:
             reply = self._graphql.call(OPEN_AND_LOOK_UP[target[0]], {**variables, "id": target[1]})
@@ -139,27 +192,85 @@ class Ion:
         return {"remote_id": remote_id}
 
     def reconcile(self, call: str, upload: Upload, receipts: Mapping[str, Receipt]) -> Reconciled:
-        """Say that nobody can tell: no published query lists the attachments of an entity."""
+        """Look for the upload's storage key among the attachments of its entity, where ION can list them.
+
+        Raises:
+            Trouble: ION cannot be asked right now, or may still be at work on the call.
+        """
         del call
-        entity_id = receipts.get("put", {}).get("entity_id", "")
-        where = " ".join(f"{kind} {value}" for kind, value in upload.target.items())
-        if entity_id and "entity" not in upload.target:
-            where = f"{where} (entity {entity_id})"
-        hint = f"look for {upload.filename} in the attachments panel of {where} in ION: {_LOOK_IN_ION}"
-        return Reconciled(answer=Answer.CANNOT_TELL, hint=hint)
+        put = receipts.get("put", {})
+        entity_id, s3_key = put.get("entity_id", ""), put.get("s3_key", "")
+        hint = _where_to_look(upload, entity_id)
+        try:
+            found = self._attachments.of(entity_id, s3_key) if entity_id and s3_key else None
+        except Trouble as trouble:
+            if trouble.severity is not Severity.LASTING:
+                raise
+            return Reconciled(answer=Answer.CANNOT_TELL, hint=f"{hint} (asked for a list, {trouble.message})")
+        return _reconciled(found, hint)
+
+    def look_up(self, remote_id: str) -> RemoteFile | None:
+        """Ask for an attachment by its id; None where ION has none of this id.
+
+        Raises:
+            Trouble: ION did not answer, or refused.
+        """
+        reply = self._graphql.call(LOOK_UP, {"id": remote_id})
+        filename = reply.at("fileAttachment", "filename")
+        if isinstance(filename, str):  # the URL is a resolver of its own, and may fail beside it
+            return RemoteFile(
+                filename=filename,
+                entity_id=id_text(reply.at("fileAttachment", "entityId")) or "",
+                download_url=str(reply.at("fileAttachment", "downloadUrl") or ""),
+            )
+        if not reply.errors and "fileAttachment" in reply.data:
+            return None
+        trouble = self._graphql.trouble_of(reply, "fileAttachment")
+        if trouble.kind is ErrorKind.UNKNOWN_TARGET:
+            return None
+        raise trouble
+
+    def fetch(self, download_url: str) -> Iterator[bytes]:
+        """Give the bytes of an attachment, from storage and without the token.
+
+        Raises:
+            Trouble: storage did not give them.
+        """
+        return self._storage.get(download_url)
+
+    def who(self) -> str:
+        """Say whose token it is and of which organization; "" where this ION does not tell.
+
+        Raises:
+            Trouble: ION did not answer, or refused the token.
+        """
+        reply = self._graphql.call(WHO, {})
+        user = reply.at("currentUser", "name")
+        if user is None and reply.errors:
+            trouble = self._graphql.trouble_of(reply, "currentUser")
+            if trouble.kind is not ErrorKind.REJECTED:
+                raise trouble
+        parts = (user, reply.at("currentUser", "organization", "domain"))
+        return " at ".join(quoted(str(part)) for part in parts if part)
+
+    def unfit(self, kinds: Collection[str]) -> Iterator[str]:
+        """Say what ION's schema lacks for what attachd would send to targets of these kinds.
+
+        Raises:
+            Trouble: ION does not describe its schema.
+        """
+        return unfit(self._graphql, documents_of(self._settings, kinds))
 
     def close(self) -> None:
         """Give connections back."""
         self._transport.close()
+        self._source.close()
 
-    def _require_size(self, size: int) -> None:
-        if size > self._max_file_size:
-            raise Trouble(
-                ErrorKind.TOO_LARGE,
-                Severity.LASTING,
-                f"the file has {size:,} bytes, the limit is {self._max_file_size:,}",
-                hint="raise limits.max_file_size if storage takes it (S3: up to 5 GiB a PUT), or dismiss",
-            )
+    def _known_entity(self, upload: Upload, target: Key) -> str | None:
+        kind, value = target
+        if kind == "entity":
+            return value
+        return self._lookups.entity_of(upload.target) if kind == "lookup" else self._entities.get(target)
 
     def _entity_id(self, reply: Reply, target: Key) -> str:
         kind, value = target
@@ -187,10 +298,31 @@ class Ion:
     def _not_registered(self, reply: Reply, upload: Upload) -> Trouble:
         trouble = self._graphql.trouble_of(reply, "createFileAttachment", final=True)
         target = _target(upload)
-        if trouble.kind is ErrorKind.UNKNOWN_TARGET and target[0] in LOOKED_UP:
+        if trouble.kind is ErrorKind.UNKNOWN_TARGET and target[0] != "entity":
             self._entities.forget(target)
+            self._lookups.forget(upload.target)
             trouble.restart = True  # the receipt holds the wrong entity id: only `open` can look it up anew
         return trouble
+
+
+def _where_to_look(upload: Upload, entity_id: str) -> str:
+    where = " ".join(f"{kind} {value}" for kind, value in upload.target.items())
+    if entity_id and "entity" not in upload.target:
+        where = f"{where} (entity {entity_id})"
+    return f"look for {upload.filename} in the attachments panel of {where} in ION: {_LOOK_IN_ION}"
+
+
+def _reconciled(found: Found | None, hint: str) -> Reconciled:
+    answer = verdict(found) if found else Answer.CANNOT_TELL
+    ids = sorted(found.ids) if found else []
+    if answer is Answer.TOOK_EFFECT:
+        return Reconciled(answer=answer, receipt={"remote_id": ids[0]})
+    if len(ids) > 1:
+        hint = (
+            f"ION lists the upload {len(ids)} times, as attachments {', '.join(ids)}: delete all but one "
+            "there, then `attachd resolve ID --attached REMOTE_ID`"
+        )
+    return Reconciled(answer=answer, hint=hint)
 
 
 def _is_header(value: object) -> bool:
@@ -198,12 +330,35 @@ def _is_header(value: object) -> bool:
 
 
 def _target(upload: Upload) -> Key:
+    if "lookup" in upload.target:
+        return "lookup", upload.target["lookup"]
     known = [(kind, value) for kind, value in upload.target.items() if kind in LOOKED_UP or kind == "entity"]
     if len(known) != 1 or len(upload.target) != 1:
         raise Trouble(
             ErrorKind.CONFIG,
             Severity.LASTING,
             f"ION has no target of {', '.join(sorted(upload.target)) or 'nothing'}",
-            hint=f"name exactly one of {', '.join([*LOOKED_UP, 'entity'])} as the rule's target",
+            hint=f"name exactly one of {', '.join([*LOOKED_UP, 'entity', 'lookup'])} as the rule's target",
         )
     return known[0]
+
+
+def documents_of(settings: DestinationSettings, kinds: Collection[str]) -> list[Sent]:
+    """Give every document that would be sent to ION for targets of these kinds."""
+    upload = dict.fromkeys(("filename", "s3Key", "s3Etag", "entityId", "validateUpload"), "")
+    documents = [Sent(purpose="open", document=OPEN)]
+    documents += [
+        Sent(purpose=f"open for {kind}", document=OPEN_AND_LOOK_UP[kind])
+        for kind in sorted(kinds)
+        if kind in OPEN_AND_LOOK_UP
+    ]
+    documents.append(Sent(purpose="register", document=REGISTER, variables={"input": upload}))
+    documents.append(Sent(purpose="verify", document=LOOK_UP))
+    documents += [
+        Sent(purpose=f"lookups.{name}[{number}]", document=query.document)
+        for name, lookup in sorted(settings.lookups.items())
+        for number, query in enumerate(lookup.queries)
+    ]
+    if settings.doubt is not None:
+        documents.append(Sent(purpose="doubt", document=settings.doubt.query))
+    return documents

@@ -2,13 +2,15 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from attachd.core.protocols import Change, NewVersion
+from attachd.core.sentences import quoted
 from attachd.core.states import is_legal
-from attachd.ledger import rows
+from attachd.ledger import afters, rows
 from attachd.ledger.moves import Standpoint, move, restart
-from attachd.model import ErrorKind, FileVersion, PlannedDelivery, Signs, Standing, State
+from attachd.model import ErrorInfo, ErrorKind, FileVersion, PlannedDelivery, Signs, Standing, State
 
 _NOTES = frozenset({Standing.UNMATCHED, Standing.PARKED})
 """Standings of a version that is judged again in place, and forgotten when it is gone."""
@@ -19,12 +21,19 @@ _OF_PATH = """
     ORDER BY id
 """
 
+_ATTACHED = """
+    SELECT 1 FROM deliveries WHERE directory_id = ?1 AND name = ?2 AND state = 'done'
+    AND (rule = ?3 OR (destination = ?4 AND target = ?5)) LIMIT 1
+"""
+
+_VERSIONS = "SELECT count(*) FROM files WHERE directory_id = ? AND name = ? AND standing = 'matched'"
+
 _NEWEST = "SELECT * FROM files WHERE directory_id = ? AND name = ? ORDER BY version DESC LIMIT 1"
 
 
 def latest(connection: sqlite3.Connection, folder_id: int, path: str) -> FileVersion | None:
     """Give the newest version known at a path, or None."""
-    place = _place(connection, folder_id, path)
+    place = place_of(connection, folder_id, path)
     row = place and connection.execute(_NEWEST, place).fetchone()
     return rows.file_version(row, folder_id, path) if row else None
 
@@ -35,6 +44,7 @@ def record(connection: sqlite3.Connection, new: NewVersion, at: datetime) -> lis
     newest = connection.execute(_NEWEST, place).fetchone()
     if newest and _is_known(newest, new.signs):
         return []
+    new = without_ignored(connection, place, new)
     if newest and newest["standing"] in _NOTES:
         version = newest["version"]
         _judge_again(connection, (*place, version), new, at)
@@ -42,7 +52,30 @@ def record(connection: sqlite3.Connection, new: NewVersion, at: datetime) -> lis
         version = newest["version"] + 1 if newest else 1
         _insert_version(connection, (*place, version), new, at)
     _replace_earlier(connection, place, version, new, at)
-    return [_insert_delivery(connection, (*place, version), new, each, at) for each in new.planned]
+    afters.plan(connection, new.folder_id, (*place, version), new.after, at)
+    return [add(connection, new.folder_id, (*place, version), each, at) for each in new.planned]
+
+
+def without_ignored(connection: sqlite3.Connection, place: tuple[int, str], new: NewVersion) -> NewVersion:
+    """Leave out what `on_change: ignore` does not want any more: changes of a path that is attached.
+
+    A version of which nothing is wanted stands as `existing`, with the reason: it is known and no problem.
+    """
+    wanted = [plan for plan in new.planned if not _is_ignored(connection, place, plan)]
+    if wanted or not new.planned:
+        return replace(new, planned=wanted)
+    rules = " and ".join(quoted(plan.rule) for plan in new.planned)
+    reason = ErrorInfo(
+        kind=ErrorKind.CHANGED,
+        message=f"changed after it was attached, and {rules} says `on_change: ignore`",
+        hint="nothing to do; `on_change: upload` attaches changed files as well",
+    )
+    return replace(new, planned=(), standing=Standing.EXISTING, reason=reason)
+
+
+def _is_ignored(connection: sqlite3.Connection, place: tuple[int, str], plan: PlannedDelivery) -> bool:
+    about = (*place, plan.rule, plan.destination, rows.to_json(dict(plan.target)))
+    return plan.ignores_changes and connection.execute(_ATTACHED, about).fetchone() is not None
 
 
 def _is_known(newest: sqlite3.Row, signs: Signs) -> bool:
@@ -68,7 +101,7 @@ def same_bytes(
 
     False, and nothing written, where the newest version is another one by now.
     """
-    place = _place(connection, folder_id, path)
+    place = place_of(connection, folder_id, path)
     newest = place and connection.execute(_NEWEST, place).fetchone()
     if not place or not newest or not _may_have(newest, sha256):
         return False
@@ -77,6 +110,7 @@ def same_bytes(
         " WHERE directory_id = ? AND name = ? AND version = ?",
         (signs.size, signs.mtime_ns, signs.ctime_ns, sha256, rows.to_text(at), *place, newest["version"]),
     )
+    afters.again(connection, (*place, newest["version"]), at)
     for row in connection.execute(_OF_PATH, place).fetchall():
         if row["version"] == newest["version"]:
             _wake(connection, row, at)
@@ -89,7 +123,7 @@ def _may_have(newest: sqlite3.Row, sha256: str) -> bool:
 
 
 def _wake(connection: sqlite3.Connection, row: sqlite3.Row, at: datetime) -> None:
-    if row["state"] == State.HELD:
+    if row["state"] == State.HELD and row["error_kind"] != ErrorKind.KEEPS_CHANGING:
         restart(connection, row, at, "intake", "the file was dropped again")
     elif row["state"] == State.WAITING and row["error_kind"] == "changed":
         restart(connection, row, at, "intake", "the file did not change after all")
@@ -97,19 +131,31 @@ def _wake(connection: sqlite3.Connection, row: sqlite3.Row, at: datetime) -> Non
 
 def gone(connection: sqlite3.Connection, folder_id: int, path: str, at: datetime) -> None:
     """Note that a path is gone: ready and waiting deliveries vanish, a mere note is forgotten."""
-    place = _place(connection, folder_id, path)
+    place = place_of(connection, folder_id, path)
     if not place:
         return
     vanished = Change(to=State.VANISHED, at=at, by="intake")
     for row in connection.execute(_OF_PATH, place).fetchall():
         if row["state"] != State.HELD:
             move(connection, Standpoint.of(row), vanished)
+    _forget_notes(connection, place, at)
+
+
+def _forget_notes(connection: sqlite3.Connection, place: tuple[int, str], at: datetime) -> None:
+    """Forget mere notes; one that had deliveries, before other rules left it alone, stays as `gone`."""
+    connection.execute(
+        "UPDATE files SET standing = 'gone', updated_at = ? WHERE directory_id = ? AND name = ?"
+        " AND standing IN ('unmatched', 'parked') AND EXISTS (SELECT 1 FROM deliveries d"
+        " WHERE d.directory_id = files.directory_id AND d.name = files.name AND d.version = files.version)",
+        (rows.to_text(at), *place),
+    )
     connection.execute(
         "DELETE FROM files WHERE directory_id = ? AND name = ? AND standing IN ('unmatched', 'parked')", place
     )
 
 
-def _place(connection: sqlite3.Connection, folder_id: int, path: str) -> tuple[int, str] | None:
+def place_of(connection: sqlite3.Connection, folder_id: int, path: str) -> tuple[int, str] | None:
+    """Give the directory and the name under which a path is known, or None."""
     directory, name = rows.split(path)
     row = connection.execute(
         "SELECT id FROM directories WHERE folder_id = ? AND path = ?", (folder_id, directory)
@@ -118,7 +164,7 @@ def _place(connection: sqlite3.Connection, folder_id: int, path: str) -> tuple[i
 
 
 def _make_place(connection: sqlite3.Connection, folder_id: int, path: str) -> tuple[int, str]:
-    place = _place(connection, folder_id, path)
+    place = place_of(connection, folder_id, path)
     if place:
         return place
     directory, name = rows.split(path)
@@ -150,6 +196,15 @@ def _judge_again(
     )
 
 
+def leave(connection: sqlite3.Connection, key: tuple[int, str, int], left: NewVersion, at: datetime) -> None:
+    """Note that other rules leave a version alone, and why; what is known of its bytes stays."""
+    connection.execute(
+        "UPDATE files SET standing = ?, error_kind = ?, error_message = ?, error_hint = ?, updated_at = ?"
+        " WHERE directory_id = ? AND name = ? AND version = ?",
+        (left.standing.value, *rows.error_columns(left.reason), rows.to_text(at), *key),
+    )
+
+
 def _version_columns(new: NewVersion, at: datetime) -> tuple[object, ...]:
     signs = new.signs
     return (
@@ -175,27 +230,43 @@ def _replace_earlier(
             move(connection, Standpoint.of(row), change)
 
 
-def _insert_delivery(
+def versions_of(connection: sqlite3.Connection, place: tuple[int, str]) -> int:
+    """Count the versions of a path that rules took; a touch makes none."""
+    return int(connection.execute(_VERSIONS, place).fetchone()[0])
+
+
+def add(
     connection: sqlite3.Connection,
+    folder_id: int,
     key: tuple[int, str, int],
-    new: NewVersion,
     planned: PlannedDelivery,
     at: datetime,
+    *,
+    by: str = "intake",
+    detail: str = "the file settled",
 ) -> int:
+    """Make a delivery of a file version and give its id; one version too many of its path is held."""
     now = rows.to_text(at)
     made = connection.execute(
         "INSERT INTO deliveries (folder_id, directory_id, name, version, rule, destination, target, filename,"
         " dedupe, state, detail, changed_by, created_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, 'intake', ?, ?) RETURNING id",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?) RETURNING id",
         (
-            *(new.folder_id, *key, planned.rule, planned.destination, rows.to_json(dict(planned.target))),
-            *(
-                planned.filename,
-                int(planned.dedupe),
-                f"the file settled; rule {planned.rule} takes it",
-                now,
-                now,
-            ),
+            *(folder_id, *key, planned.rule, planned.destination, rows.to_json(dict(planned.target))),
+            *(planned.filename, int(planned.dedupe), f"{detail}; rule {planned.rule} takes it", by, now, now),
         ),
     ).fetchone()
+    count = versions_of(connection, key[:2])
+    if 0 < planned.max_versions < count:
+        held = Change(to=State.HELD, at=at, by=by, error=_keeps_changing(count, planned))
+        move(connection, Standpoint(made["id"], State.READY), held)
     return int(made["id"])
+
+
+def _keeps_changing(count: int, planned: PlannedDelivery) -> ErrorInfo:
+    return ErrorInfo(
+        kind=ErrorKind.KEEPS_CHANGING,
+        message=f"keeps changing: is it a log? this is version {count} of the file, and rule"
+        f" {quoted(planned.rule)} has `max_versions: {planned.max_versions}`",
+        hint="`attachd retry ID` attaches this version; a higher `max_versions` (0: no limit) every one",
+    )

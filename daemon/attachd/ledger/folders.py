@@ -43,6 +43,11 @@ def open_folder(connection: sqlite3.Connection, path: str, filesystem: str, at: 
     return rows.folder(connection.execute("SELECT * FROM folders WHERE path = ?", (escape(path),)).fetchone())
 
 
+def all_folders(connection: sqlite3.Connection) -> list[FolderRecord]:
+    """Give every folder that was ever watched, in the order of their first start."""
+    return [rows.folder(row) for row in connection.execute("SELECT * FROM folders ORDER BY id")]
+
+
 def finish_first_scan(connection: sqlite3.Connection, folder_id: int) -> None:
     """Note that the folder's first scan is complete."""
     connection.execute("UPDATE folders SET first_scan_done = 1 WHERE id = ?", (folder_id,))

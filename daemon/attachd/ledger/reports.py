@@ -8,18 +8,20 @@ import heapq
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from attachd.core.paths import unescape
+from attachd.core.paths import escape, unescape
+from attachd.core.protocols import Tenant
 from attachd.core.states import TRANSITIONS
 from attachd.errors import LedgerError, UnknownDelivery
-from attachd.ledger import rows
+from attachd.ledger import afters, rows, tenants
 from attachd.ledger.connection import require_readable, require_sqlite, require_there, wrap
+from attachd.ledger.evidence import Recorded, recorded
 from attachd.ledger.lock import holder_of
 from attachd.ledger.readers import ReadPool
 from attachd.model import ErrorInfo, FolderRecord, Standing
@@ -42,11 +44,37 @@ FILES = """
     ORDER BY f.updated_at DESC LIMIT ?3
 """
 
+NAMES = """
+    SELECT DISTINCT f.name FROM folders o JOIN directories i ON i.folder_id = o.id
+    JOIN files f ON f.directory_id = i.id
+    WHERE o.path = ? AND i.path = ? AND f.standing <> 'gone'
+"""
+
 OLDEST = """
     SELECT min((SELECT d.created_at FROM deliveries d
         WHERE d.folder_id = folders.id AND d.state IN ('ready', 'active', 'waiting', 'doubtful', 'held')
         ORDER BY d.created_at LIMIT 1)) AS oldest
     FROM folders
+"""
+
+
+# A follower stands still as long as its elder does.
+LOOKED_FOR = """
+    SELECT o.path AS folder, d.destination, d.state, count(*) AS count FROM deliveries d
+    JOIN folders o ON o.id = d.folder_id LEFT JOIN deliveries e ON e.id = d.elder_id
+    WHERE d.state = 'waiting' AND CASE WHEN e.state = 'waiting'
+        THEN e.error_kind = 'no_target_yet' AND e.next_attempt_at > ?1
+        ELSE d.error_kind = 'no_target_yet' AND d.next_attempt_at > ?1 END
+    GROUP BY d.folder_id, d.destination
+"""
+
+
+FOLLOWERS = """
+    SELECT o.path AS folder, d.destination, d.state, count(*) AS count FROM deliveries d
+    JOIN folders o ON o.id = d.folder_id LEFT JOIN deliveries e ON e.id = d.elder_id
+    WHERE d.state = 'waiting' AND d.next_attempt_at IS NULL
+    AND NOT (e.state IS 'waiting' AND e.error_kind IS 'no_target_yet')
+    GROUP BY d.folder_id, d.destination
 """
 
 
@@ -84,6 +112,15 @@ class HistoryRow:
     call: str | None
     detail: str
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterEntry:
+    """What becomes, or became, of a delivery's file; the words of `core.afters`, or `keep` and `none`."""
+
+    action: str
+    state: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +205,10 @@ class Reports:
             )
         return _entry(found[0])
 
+    def last_id(self) -> int:
+        """Give the highest id of a delivery, 0 where there is none."""
+        return int(self._ask("SELECT coalesce(max(id), 0) AS last FROM deliveries")[0]["last"])
+
     def history(self, delivery_id: int) -> list[HistoryRow]:
         """Give every move of one delivery, first to last.
 
@@ -188,22 +229,37 @@ class Reports:
             for row in found
         ]
 
+    def after_of(self, delivery_id: int) -> AfterEntry:
+        """Give the after-action of one delivery's file."""
+        found = self._ask(afters.OF_DELIVERY, delivery_id)
+        if not found:
+            return AfterEntry(action="keep", state="none", detail="the file stays where it is")
+        return AfterEntry(action=found[0]["action"], state=found[0]["state"], detail=found[0]["detail"])
+
+    def recorded(self, folder: str, path: str = "") -> Iterator[Recorded]:
+        """Stream every version of the files at or below a path of a folder, with their deliveries."""
+        return recorded(self._readers, folder, path)
+
+    def looked_for(self, at: datetime) -> list[Count]:
+        """Count the waiting deliveries whose target is not there yet, and not looked for again by `at`."""
+        return _counts(self._ask(LOOKED_FOR, rows.to_text(at)))
+
+    def names(self, folder: str, directory: str) -> set[str]:
+        """Give the names of the files that are known in one directory of a folder and not gone."""
+        found = self._ask(NAMES, escape(folder), escape(directory))
+        return {unescape(row["name"]) for row in found}
+
     def counts(self) -> list[Count]:
         """Give how many there are of each state, per folder and destination, without looking at them."""
         found = self._ask(
             "SELECT o.path AS folder, c.destination, c.state, c.count FROM counts c"
             " JOIN folders o ON o.id = c.folder_id WHERE c.count > 0 ORDER BY o.path, c.destination, c.state"
         )
-        return [_count(row) for row in found]
+        return _counts(found)
 
     def followers(self) -> list[Count]:
-        """Give how many wait for an elder and not for a time; looks at every waiting delivery."""
-        found = self._ask(
-            "SELECT o.path AS folder, d.destination, d.state, count(*) AS count FROM deliveries d"
-            " JOIN folders o ON o.id = d.folder_id WHERE d.state = 'waiting' AND d.next_attempt_at IS NULL"
-            " GROUP BY o.path, d.destination"
-        )
-        return [_count(row) for row in found]
+        """Give how many wait for an elder and not for a time, but for those that `looked_for` counts."""
+        return _counts(self._ask(FOLLOWERS))
 
     def oldest_undelivered(self) -> datetime | None:
         """Give when the oldest delivery that attachd still owes something was recorded, or None."""
@@ -213,6 +269,11 @@ class Reports:
         """Give every folder that was ever watched, in the order of their first start."""
         return [rows.folder(row) for row in self._ask("SELECT * FROM folders ORDER BY id")]
 
+    def other_tenant(self, destination: str, tenant: Tenant) -> Tenant | None:
+        """Give the tenant that a destination's name is bound to where that is another one."""
+        with self._readers.borrow() as connection:
+            return tenants.other_tenant(connection, destination, tenant)
+
     def facts(self) -> dict[str, Any]:
         """Give what the service last said about itself."""
         return {row["key"]: json.loads(row["value"]) for row in self._ask("SELECT key, value FROM facts")}
@@ -220,6 +281,18 @@ class Reports:
     def _ask(self, query: str, *values: object) -> list[dict[str, Any]]:
         with self._readers.borrow() as connection:
             return list(wrap(connection).query(query, values))
+
+
+def _counts(found: Iterable[Mapping[str, Any]]) -> list[Count]:
+    return [
+        Count(
+            folder=unescape(row["folder"]),
+            destination=row["destination"] or None,
+            state=row["state"],
+            count=row["count"],
+        )
+        for row in found
+    ]
 
 
 def _stream(
@@ -250,15 +323,6 @@ def _entry(row: Mapping[str, Any] | sqlite3.Row) -> Entry:
         first_seen=rows.to_time(row["first_seen"]),
         updated_at=rows.to_time(row["updated_at"]),
         next_attempt_at=rows.to_time_or_none(row["next_attempt_at"]),
-    )
-
-
-def _count(row: Mapping[str, Any]) -> Count:
-    return Count(
-        folder=unescape(row["folder"]),
-        destination=row["destination"] or None,
-        state=row["state"],
-        count=row["count"],
     )
 
 

@@ -13,6 +13,7 @@ DELIVERY = """
     SELECT d.id, d.folder_id, o.path AS folder, i.path AS directory, d.name, d.version,
         f.size, f.mtime_ns, f.ctime_ns, f.sha256, f.first_seen,
         d.rule, d.destination, d.target, d.filename, d.dedupe, d.state, d.run, d.call, d.attempts, d.waited,
+        d.looked,
         d.next_attempt_at, d.receipts, d.intent, d.elder_id, d.remote_id,
         d.error_kind, d.error_message, d.error_hint, d.updated_at
     FROM deliveries d
@@ -133,6 +134,7 @@ def delivery(row: sqlite3.Row) -> Delivery:
         call=row["call"],
         attempts=row["attempts"],
         waited=row["waited"],
+        looked=row["looked"],
         next_attempt_at=to_time_or_none(row["next_attempt_at"]),
         receipts=json.loads(row["receipts"]),
         intent=row["intent"],

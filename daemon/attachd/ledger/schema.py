@@ -8,10 +8,11 @@ of a wrong type.
 
 from sqlite_utils import Database, Migrations
 
+from attachd.ledger.after_tables import AFTER_TABLES
 from attachd.ledger.triggers import TRIGGERS
 
 MIGRATIONS = Migrations("attachd")
-MIGRATION_NAMES = frozenset({"0001_first_tables"})
+MIGRATION_NAMES = frozenset({"0001_first_tables", "0002_after", "0002_looked", "0003_tenants"})
 """What this version knows; a ledger with another name in it is newer."""
 
 _TABLES = (
@@ -184,3 +185,30 @@ _VIEWS = (
 def _first_tables(database: Database) -> None:
     for statement in (*_TABLES, *_INDEXES, *TRIGGERS, *_VIEWS):
         database.execute(statement)
+
+
+@MIGRATIONS(name="0002_after")
+def _after(database: Database) -> None:
+    for statement in AFTER_TABLES:
+        database.execute(statement)
+
+
+@MIGRATIONS(name="0002_looked")
+def _looked(database: Database) -> None:
+    """Add the clock of a rule's `wait`: seconds spent on looking for a target that is not there yet."""
+    database.execute("ALTER TABLE deliveries ADD COLUMN looked REAL NOT NULL DEFAULT 0.0 CHECK (looked >= 0)")
+
+
+@MIGRATIONS(name="0003_tenants")
+def _tenants(database: Database) -> None:
+    """Add what each destination's name is bound to; no organization where the API does not tell it."""
+    database.execute(
+        """
+        CREATE TABLE tenants (
+            destination TEXT PRIMARY KEY,
+            host TEXT NOT NULL,
+            organization TEXT,
+            bound_at TEXT NOT NULL
+        ) STRICT
+        """
+    )

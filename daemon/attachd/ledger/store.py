@@ -9,10 +9,25 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import Self
 
-from attachd.core.protocols import Change, NewVersion, Place, Receipt
-from attachd.ledger import changes, claims, files, folders, followers, retries, rows
+from attachd.core.protocols import Change, NewVersion, Place, Receipt, Tenant
+from attachd.core.replanning import Judgement
+from attachd.ledger import (
+    changes,
+    claims,
+    files,
+    folders,
+    followers,
+    persons,
+    replans,
+    retries,
+    rows,
+    tenants,
+)
+from attachd.ledger.afters import Afters
 from attachd.ledger.connection import open_to_write
+from attachd.ledger.persons import Word, WordOutcome
 from attachd.ledger.readers import ReadPool
+from attachd.ledger.replans import ReplanOutcome, UndeliveredFile
 from attachd.ledger.retries import RetryOutcome
 from attachd.ledger.writer import Writer
 from attachd.model import Delivery, FileVersion, FolderRecord, Signs, State
@@ -21,11 +36,15 @@ __all__ = ["RetryOutcome", "SqliteLedger"]
 
 
 class SqliteLedger:
-    """The memory of attachd in one SQLite file. Any method raises `LedgerError` where the file fails it."""
+    """The memory of attachd in one SQLite file. Any method raises `LedgerError` where the file fails it.
+
+    `afters` is the part about after-actions.
+    """
 
     def __init__(self, writer: Writer, readers: ReadPool) -> None:
         self._writer = writer
         self._readers = readers
+        self.afters = Afters(writer, readers)
 
     @classmethod
     def open(cls, path: str, *, create: bool) -> Self:
@@ -171,6 +190,49 @@ class SqliteLedger:
     def retry(self, ids: Sequence[int] | None, at: datetime, by: str) -> RetryOutcome:
         """Let deliveries go again: the ones given, or with None every held and waiting one."""
         return self._writer.run(lambda connection: retries.retry(connection, ids, at, by))
+
+    def dismiss(self, ids: Sequence[int], word: Word) -> WordOutcome:
+        """Say that held, waiting or vanished deliveries are not needed."""
+        return self._writer.run(lambda connection: persons.dismiss(connection, ids, word))
+
+    def resolve(self, delivery_id: int, remote_id: str | None, word: Word) -> WordOutcome:
+        """Settle a doubtful or held delivery: attached as `remote_id`, or with None not attached."""
+        return self._writer.run(lambda connection: persons.resolve(connection, delivery_id, remote_id, word))
+
+    def send_anew(self, ids: Sequence[int], word: Word) -> WordOutcome:
+        """Make a new delivery for each of these attached ones, exempt from the same-bytes check."""
+        return self._writer.run(lambda connection: persons.send_anew(connection, ids, word))
+
+    def bind(self, destination: str, tenant: Tenant, at: datetime) -> Tenant | None:
+        """Bind a destination's name to a tenant, once and for all; give the other one it is bound to."""
+        return self._writer.run(lambda connection: tenants.bind(connection, destination, tenant, at))
+
+    # --- judging anew ---------------------------------------------------------------------------------------
+
+    def folder_records(self) -> Sequence[FolderRecord]:
+        """Give every folder that was ever watched."""
+        with self._readers.borrow() as connection:
+            return folders.all_folders(connection)
+
+    def undelivered(self, folder_id: int) -> Iterator[list[UndeliveredFile]]:
+        """Stream a folder's files of which something is not delivered, in pages; no read stays open."""
+        return replans.undelivered(self._readers, folder_id)
+
+    def undelivered_again(self, delivery_ids: Sequence[int]) -> list[UndeliveredFile]:
+        """Give the files of these deliveries as they stand now."""
+        return replans.undelivered_again(self._readers, delivery_ids)
+
+    def unmatched(self, folder_id: int) -> Iterator[list[FileVersion]]:
+        """Stream a folder's files that no rule took, in pages."""
+        return replans.unmatched(self._readers, folder_id)
+
+    def replan(self, judged: Sequence[tuple[FileVersion, Judgement]], at: datetime, by: str) -> ReplanOutcome:
+        """Write what becomes of these files by the rules in force, in one transaction."""
+        return self._writer.run(lambda connection: replans.write(connection, judged, at, by))
+
+    def match(self, found: Sequence[NewVersion], at: datetime) -> ReplanOutcome:
+        """Record unmatched files that a rule takes now, in one transaction."""
+        return self._writer.run(lambda connection: replans.match(connection, found, at))
 
     # --- facts ----------------------------------------------------------------------------------------------
 

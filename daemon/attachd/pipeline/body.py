@@ -4,11 +4,7 @@ import hashlib
 from threading import Event
 
 from attachd.core.protocols import OpenFile
-from attachd.errors import AttachdError, FileChanged
-
-
-class StopRequested(AttachdError):
-    """The service stops and cannot wait for this transfer any longer; it starts over at the next start."""
+from attachd.errors import FileChanged, StopRequested
 
 
 class HashingBody:

@@ -37,10 +37,11 @@ from attachd.errors import (
     FileUnreadable,
     LedgerError,
     NotRegular,
+    StopRequested,
     Trouble,
 )
 from attachd.model import Delivery, ErrorInfo, ErrorKind, Severity, State
-from attachd.pipeline.body import HashingBody, StopRequested
+from attachd.pipeline.body import HashingBody
 from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
@@ -75,8 +76,9 @@ class LostAnswer(AttachdError):
 class Worker:
     """Takes deliveries of one destination through their calls. Shared by its threads, has no state.
 
-    `look` asks a folder to look at a path again, `in_place` whether a folder is there and the same as ever;
-    `cut` is set when a stop cannot wait any longer.
+    `waits` has the seconds for which a missing target is looked for again, by rule; `look` asks a folder to
+    look at a path again, `in_place` whether a folder is there and the same as ever; `attached`
+    is told when one may have been attached; `cut` is set when a stop cannot wait any longer.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins, given by keyword
@@ -88,8 +90,10 @@ class Worker:
         clock: Clock,
         run: str,
         retry: RetryPolicy,
+        waits: Mapping[str, float],
         look: Callable[[int, str], None],
         in_place: Callable[[int], bool],
+        attached: Callable[[], None],
         cut: Event,
     ) -> None:
         self._destination = destination
@@ -98,8 +102,10 @@ class Worker:
         self._clock = clock
         self._run = run
         self._retry = retry
+        self._waits = waits
         self._look = look
         self._in_place = in_place
+        self._attached = attached
         self._cut = cut
 
     def attempt(self, delivery: Delivery, *, probe: bool = False) -> Attempt:
@@ -119,6 +125,9 @@ class Worker:
             return self._ended(delivery, self._bug(error), Asked.ANSWERED)
 
     def _attempt(self, delivery: Delivery, *, probe: bool) -> Attempt:
+        refusal = self._not_admitted(delivery)
+        if refusal is not None:
+            return self._ended(delivery, refusal)
         try:
             ended = self._made(delivery, self._deliver(delivery))
         except LostAnswer as lost:
@@ -132,6 +141,16 @@ class Worker:
             stopped = outcomes.put_back(at=self._clock.now(), by=self._run, detail="the service stopped")
             ended = self._ended(delivery, stopped)
         return ended
+
+    def _not_admitted(self, delivery: Delivery) -> Change | None:
+        """Hold what is too large. It says nothing about the destination, which was not asked."""
+        if "put" in delivery.receipts:
+            return None
+        try:
+            self._destination.admit(delivery.signs.size)
+        except Trouble as trouble:
+            return outcomes.held(trouble.info, at=self._clock.now(), by=self._run)
+        return None
 
     def _made(self, delivery: Delivery, remote_id: str | None) -> Attempt:
         if remote_id is None:  # it follows its elder, or the row is not ours any more
@@ -211,6 +230,8 @@ class Worker:
             if trouble.severity is Severity.UNKNOWN:
                 raise LostAnswer(call, trouble) from trouble
             raise
+        except StopRequested:  # raised before the call only: nothing was sent
+            raise
         except Exception as error:
             log.exception("call_failed_by_a_bug", delivery=upload.delivery_id, call=call)
             message = f"attachd itself failed while it waited: {type(error).__name__}"
@@ -226,6 +247,7 @@ class Worker:
             by=self._run,
             share=random.random(),  # noqa: S311 - jitter, no secret
             probe=probe,
+            wait=self._waits.get(delivery.rule, 0.0),
         )
         asked = Asked.ANSWERED if trouble.severity is Severity.LASTING else Asked.STRUCK
         return self._ended(delivery, change, asked, trouble)
@@ -239,6 +261,8 @@ class Worker:
     ) -> Attempt:
         if change is not None and until_written(lambda: self._ledger.change(delivery, change), self._cut):
             _tell(delivery, change)
+        if change is None or change.to is State.DONE:  # attached, by its elder or by itself
+            self._attached()
         return Attempt(delivery_id=delivery.id, asked=asked, trouble=trouble)
 
     def _without_file(self, delivery: Delivery, error: FileError) -> Change:

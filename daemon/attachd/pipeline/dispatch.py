@@ -262,7 +262,7 @@ class Dispatcher:
 
     def _unstarted(self) -> Change:
         return outcomes.put_back(
-            at=self._clock.now(), by=self._run, detail="the service stopped before its attempt"
+            at=self._clock.now(), by=self._run, detail="put back before its attempt began"
         )
 
     def _work(self) -> None:

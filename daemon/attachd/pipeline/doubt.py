@@ -5,7 +5,7 @@ import structlog
 from attachd.core import outcomes
 from attachd.core.protocols import Answer, Clock, Destination, Ledger, Upload
 from attachd.core.settings import OnDoubt
-from attachd.errors import Trouble
+from attachd.errors import StopRequested, Trouble
 from attachd.model import Delivery
 
 log = structlog.get_logger("attachd")
@@ -26,9 +26,16 @@ class Reconciler:
     def settle(self, delivery: Delivery) -> bool:
         """Ask about one delivery and write what came out.
 
-        False where the destination could not be asked right now: the delivery stays doubtful and is
-        asked about again later.
+        False where the destination could not be asked right now, or what it said could not be written: the
+        delivery stays doubtful and is asked about again later.
         """
+        try:
+            return self._settle(delivery)
+        except Exception:  # asking may be repeated, and one doubt must not stop the others
+            log.exception("doubt_not_settled_by_a_bug", delivery=delivery.id, call=delivery.intent)
+            return False
+
+    def _settle(self, delivery: Delivery) -> bool:
         call = delivery.intent or ""
         upload = Upload(
             delivery_id=delivery.id,
@@ -41,6 +48,8 @@ class Reconciler:
             outcome = self._destination.reconcile(call, upload, delivery.receipts)
         except Trouble as trouble:
             log.info("doubt_not_settled_yet", delivery=delivery.id, call=call, why=trouble.message)
+            return False
+        except StopRequested:
             return False
         last = call == self._destination.final_calls[-1]
         if outcome.answer is Answer.TOOK_EFFECT and not last:

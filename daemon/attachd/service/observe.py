@@ -1,6 +1,7 @@
 """Looks at the running rooms and the ledger, and gives what others want to know as values."""
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from attachd.core.paths import escape
@@ -8,6 +9,7 @@ from attachd.core.settings import Settings
 from attachd.ledger.reports import Count, Reports
 from attachd.service.build import Rooms
 from attachd.service.once import Situation, Tally, states_of
+from attachd.service.reload import RulesState
 from attachd.status.facts import DestinationFact, FolderFact, LiveFacts, ServiceFact
 from attachd.status.progress import Progress
 
@@ -20,18 +22,21 @@ def situation_of(settings: Settings, rooms: Rooms, reports: Reports) -> Situatio
     """
     folders = [watch.health() for watch in rooms.watches.values()]
     settled = all(folder.is_idle or folder.is_out for folder in folders)
-    settled = settled and rooms.intake.is_idle
+    settled = settled and rooms.intake.is_idle and rooms.replanner.is_idle
     accounts = [dispatcher.health() for dispatcher in rooms.dispatchers.values()]
     return Situation(
         settled=settled,
         attempting=any(account.active for account in accounts),
         tallies=tallies_of(reports),
         folders={folder.path for folder in settings.folders},
-        followers=[_tally(count) for count in reports.followers()],
+        followers=_tallies(reports.followers()),
         folders_out={folder.path for folder in folders if folder.is_out},
         folders_unwell={folder.path for folder in folders if not folder.healthy},
         blocked={account.name for account in accounts if account.blocked},
         destinations=set(settings.destinations),
+        looked_for=_tallies(reports.looked_for(datetime.now(UTC))),
+        finishing=rooms.finisher.is_busy,
+        unfinished=rooms.finisher.is_behind,
     )
 
 
@@ -45,10 +50,16 @@ def progress_of(rooms: Rooms, reports: Reports) -> Progress:
     )
 
 
-def live_facts(rooms: Rooms, run: str, started_at: datetime) -> LiveFacts:
+def live_facts(rooms: Rooms, run: str, started_at: datetime, rules: RulesState) -> LiveFacts:
     """Give what `status` shows of the live service."""
     return LiveFacts(
-        service=ServiceFact(pid=os.getpid(), run=run, started_at=_iso(started_at)),
+        service=ServiceFact(
+            pid=os.getpid(),
+            run=run,
+            started_at=_iso(started_at),
+            rules_loaded_at=_iso(rules.loaded_at),
+            rules_detail=rules.detail,
+        ),
         folders=tuple(_folder_fact(rooms, number) for number in rooms.watches),
         destinations=tuple(
             DestinationFact(
@@ -79,11 +90,14 @@ def _folder_fact(rooms: Rooms, number: int) -> FolderFact:
 
 def tallies_of(reports: Reports) -> list[Tally]:
     """Give what the ledger counts, for `once`."""
-    return [_tally(count) for count in reports.counts()]
+    return _tallies(reports.counts())
 
 
-def _tally(count: Count) -> Tally:
-    return Tally(folder=count.folder, destination=count.destination, state=count.state, count=count.count)
+def _tallies(counts: Iterable[Count]) -> list[Tally]:
+    return [
+        Tally(folder=count.folder, destination=count.destination, state=count.state, count=count.count)
+        for count in counts
+    ]
 
 
 def _iso(moment: datetime) -> str:

@@ -1,7 +1,8 @@
 """When `run --once` is over, and with which exit code. Pure."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attachd.core.states import PROBLEMS, UNDER_WAY
 from attachd.model import Standing, State
@@ -38,6 +39,9 @@ class Situation:
         blocked: destinations whose gate is closed with nothing to speak for its opening.
         destinations: every destination of rules.yaml.
         attempting: whether a worker has something at this moment.
+        finishing: whether an after-action is under way, or could be done now.
+        unfinished: whether one could not be done when it was tried.
+        looked_for: of `tallies`, the waiting ones whose target is not there yet: it may take days.
     """
 
     settled: bool
@@ -49,13 +53,19 @@ class Situation:
     blocked: Collection[str]
     destinations: Collection[str]
     attempting: bool
+    finishing: bool = False
+    unfinished: bool = False
+    looked_for: Collection[Tally] = ()
 
 
 def is_over(situation: Situation) -> bool:
     """Say whether nothing is left that this run could still bring further."""
-    if not situation.settled or situation.attempting:
+    if not situation.settled or situation.attempting or situation.finishing:
         return False
-    movable = sum(tally.count for tally in situation.tallies if _can_move(situation, tally))
+    counts = Counter({_key(tally): tally.count for tally in situation.tallies})
+    counts.subtract({_key(tally): tally.count for tally in situation.looked_for})
+    left = (replace(tally, count=counts[_key(tally)]) for tally in situation.tallies)
+    movable = sum(tally.count for tally in left if _can_move(situation, tally))
     following = sum(tally.count for tally in situation.followers if _can_move(situation, tally))
     return movable <= following
 
@@ -64,6 +74,8 @@ def exit_code(situation: Situation) -> int:
     """Give the contract's exit code: 75 before 4 before 0."""
     left = any(tally.state in _UNDER_WAY and tally.count for tally in situation.tallies)
     if left or situation.folders_unwell or situation.blocked or not situation.settled:
+        return EXIT_LEFT
+    if situation.finishing or situation.unfinished:
         return EXIT_LEFT
     if any(tally.state in _PROBLEMS and tally.count for tally in situation.tallies):
         return EXIT_PROBLEMS
@@ -76,6 +88,10 @@ def states_of(tallies: Collection[Tally]) -> Mapping[str, int]:
     for tally in tallies:
         states[tally.state] = states.get(tally.state, 0) + tally.count
     return states
+
+
+def _key(tally: Tally) -> tuple[str, str | None, str]:
+    return tally.folder, tally.destination, tally.state
 
 
 def _can_move(situation: Situation, tally: Tally) -> bool:

@@ -2,11 +2,12 @@
 
 Start: secrets → lock → ledger → recover → rooms → intake → claims → folders → READY.
 Stop: claims and intake → folders → workers finish or reach the deadline → ledger → lock.
-A first SIGTERM or SIGINT drains, a second one cuts.
+A first SIGTERM or SIGINT drains, a second one cuts. SIGHUP reads rules.yaml again.
 """
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,6 +26,7 @@ from attachd.service.clock import SystemClock
 from attachd.service.notify import notify
 from attachd.service.observe import live_facts, progress_of, situation_of, tallies_of
 from attachd.service.once import exit_code, is_over
+from attachd.service.reload import RulesState, begin_judging, reload
 from attachd.service.signals import Signals
 from attachd.status.facts import facts_to_json
 from attachd.status.progress import Progress
@@ -81,7 +83,8 @@ def run(
             _recover(ledger, name, started_at)
             rooms = build(settings, ledger, tokens, name, clock)
             with Signals() as signals:
-                service = Service(settings, ledger, rooms, name, started_at, clock, signals)
+                rules = RulesState(settings=settings, loaded_at=started_at)
+                service = Service(rules, ledger, rooms, name, started_at, clock, signals)
                 return service.serve(once=once, deadline=deadline, progress=progress)
         finally:
             ledger.close()
@@ -108,13 +111,18 @@ def _recover(ledger: SqliteLedger, run_name: str, at: datetime) -> None:
 class Service:
     """One run. Owner of everything here: the main thread."""
 
-    settings: Settings
+    rules: RulesState
     ledger: SqliteLedger
     rooms: Rooms
     name: str
     started_at: datetime
     clock: SystemClock
     signals: Signals
+
+    @property
+    def settings(self) -> Settings:
+        """Give what the rules.yaml in force says."""
+        return self.rules.settings
 
     def serve(
         self, *, once: bool, deadline: float | None, progress: Callable[[Progress], None] | None
@@ -135,16 +143,22 @@ class Service:
             return exit_code(drained) if once else 0
 
     def _start(self) -> None:
-        for folder_id in self.rooms.watches:
-            self.rooms.intake.judge_unmatched(folder_id)
+        self.rooms.replanner.start()
+        begin_judging(self.rooms, self.settings, "start")
         self.rooms.intake.start()
+        self.rooms.finisher.start()
         for dispatcher in self.rooms.dispatchers.values():
             dispatcher.start()
         for watch in self.rooms.watches.values():
             watch.start()
-        folders, destinations = len(self.rooms.watches), len(self.rooms.dispatchers)
+        folders = len(self.rooms.watches)
         log.info("started", run=self.name, ledger=self.settings.ledger, folders=folders)
-        notify("READY=1", f"STATUS=watching {folders} folders for {destinations} destinations")
+        notify("READY=1", self._summary())
+
+    def _summary(self) -> str:
+        folders, destinations = len(self.rooms.watches), len(self.rooms.dispatchers)
+        refused = "; a reload was refused, see the log" if self.rules.detail else ""
+        return f"STATUS=watching {folders} folders for {destinations} destinations{refused}"
 
     def _wait(
         self,
@@ -172,17 +186,22 @@ class Service:
                 if (over and over_before) or (ends_at is not None and now >= ends_at):
                     return False
                 over_before = over
-            self._note_reload()
+            self.rooms.sweep()
+            if self.signals.reloads:
+                self._reload()
             self.signals.wait(TICK_SECONDS)
         return False
 
-    def _note_reload(self) -> None:
-        if self.signals.reloads:
-            self.signals.reloads = 0
-            log.warning("reload_not_available", why="rules.yaml is read at start: restart attachd instead")
+    def _reload(self) -> None:
+        """Read rules.yaml again, and tell systemd as sd_notify(3) has it for `Type=notify-reload`."""
+        self.signals.reloads = 0
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self.rules = reload(self.rooms, self.rules)
+        self._publish()
+        notify("READY=1", self._summary())
 
     def _publish(self) -> None:
-        facts = live_facts(self.rooms, self.name, self.started_at)
+        facts = live_facts(self.rooms, self.name, self.started_at, self.rules)
         self.ledger.save_facts(facts_to_json(facts), self.clock.now())
 
     def _has_failed(self, inode: int) -> bool:
@@ -207,10 +226,14 @@ class Service:
         for dispatcher in self.rooms.dispatchers.values():
             dispatcher.stop_claiming()
         self.rooms.intake.stop()
+        self.rooms.finisher.stop()
+        self.rooms.replanner.stop()
         grace = self.clock.monotonic() + GRACE_SECONDS
-        for watch in self.rooms.watches.values():
+        for watch in (*self.rooms.watches.values(), *self.rooms.retired_watches):
             watch.stop(max(0.0, grace - self.clock.monotonic()))
         self.rooms.intake.join(grace)
+        self.rooms.finisher.join(max(0.0, grace - self.clock.monotonic()))
+        self.rooms.replanner.join(grace)
         while (
             self._is_delivering()
             and self.clock.monotonic() < deadline
@@ -220,10 +243,13 @@ class Service:
         self._cut()
         for destination in self.rooms.destinations.values():
             destination.close()
+        for _, destination in self.rooms.retired_accounts:
+            destination.close()
         log.info("stopped", run=self.name)
 
     def _is_delivering(self) -> bool:
-        return any(dispatcher.is_running for dispatcher in self.rooms.dispatchers.values())
+        retired = (dispatcher for dispatcher, _ in self.rooms.retired_accounts)
+        return any(each.is_running for each in (*self.rooms.dispatchers.values(), *retired))
 
     def _cut(self) -> None:
         """End transfers that cannot be waited for; what does not notice is recovered by the next start."""

@@ -6,5 +6,6 @@ what the rest of the program believes. It needs the extra `simulator` (graphql-c
 
 from attachd.simulator.server import TOKEN, Simulator, serve
 from attachd.simulator.targets import Ids
+from attachd.simulator.tokens import Client
 
-__all__ = ["TOKEN", "Ids", "Simulator", "serve"]
+__all__ = ["TOKEN", "Client", "Ids", "Simulator", "serve"]

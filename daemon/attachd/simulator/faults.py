@@ -1,9 +1,9 @@
 """The fault script: which call goes wrong, how, and how often.
 
 A rule is JSON: `{"call": "put", "times": 2, "match": {"filename": "a.jpg"}, "do": "reset"}`.
-`call` is `open`, `put`, `register`, `query` (other GraphQL), `get` (a download) or `any` (the default);
-`times` is 1 unless told; `match` compares the call's arguments by ION's names (`filename`, `s3Key`,
-`entityId`, `id`) as text. The first rule that fits a call is used. `do` is one of
+`call` is `open`, `put`, `register`, `query` (other GraphQL), `get` (a download), `token` (OAuth) or `any`
+(the default); `times` is 1 unless told; `match` compares the call's arguments by ION's names (`filename`,
+`s3Key`, `entityId`, `id`) as text. The first rule that fits a call is used. `do` is one of
 
 | do | what happens |
 |---|---|
@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-CALLS = ("open", "put", "register", "query", "get")
+CALLS = ("open", "put", "register", "query", "get", "token")
 
 _EVERYWHERE = {"status", "delay", "work_then", "reset", "hang", "html", "half", "redirect"}
 _PUT_ONLY = {"reset_mid_body", "etag", "no_etag", "expired"}
@@ -162,7 +162,7 @@ class Faults:
 def _applies(kind: str, call: str) -> bool:
     if kind in _PUT_ONLY:
         return call == "put"
-    return kind not in _GRAPHQL_ONLY or call not in {"put", "get"}
+    return kind not in _GRAPHQL_ONLY or call not in {"put", "get", "token"}
 
 
 def _kind(do: Any) -> str:

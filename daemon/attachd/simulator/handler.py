@@ -20,6 +20,8 @@ from attachd.simulator.faults import Faults, parse_rule
 from attachd.simulator.ion import Ion, Question
 from attachd.simulator.replies import Reply, head_of, html_reply, json_reply, plain_page
 from attachd.simulator.storage import Access, Storage
+from attachd.simulator.tokens import Tokens
+from attachd.simulator.units import parse_unit
 from attachd.simulator.world import World
 
 _LARGEST_JSON = 4 * 1024 * 1024
@@ -39,6 +41,7 @@ class Site:
     world: World
     faults: Faults
     ion: Ion
+    tokens: Tokens
     storage: Storage
     about: Mapping[str, Any]
 
@@ -81,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
     def _graphql_or_nothing(self, path: str) -> None:
         if (self.command, path) == ("POST", "/graphql"):
             self._graphql()
+        elif (self.command, path) == ("POST", "/oauth/token"):
+            self._perform("token", [{}], self._lend)
         else:
             status = 405 if path in _PATHS else 404
             self.send(plain_page("Nothing here", f"{self.command} {path} is not served.", status=status))
@@ -106,13 +111,19 @@ class Handler(BaseHTTPRequestHandler):
         fields = question.fields if question else ()
         self._perform(call, facts, lambda: self._answer(question), fields)
 
+    def _lend(self) -> Reply:
+        length = self.body.length
+        body = b"".join(self.body.blocks()) if length is not None and length <= _LARGEST_JSON else b""
+        headers = self.headers
+        return self.site.tokens.lend(headers.get_content_type(), headers.get("Authorization"), body)
+
     def _answer(self, question: Question | None) -> Reply:
-        refusal = self.site.ion.refusal(self.headers.get("Authorization"))
-        if refusal is not None:
-            return json_reply({"message": refusal}, status=401)
+        caller = self.site.ion.caller(self.headers.get("Authorization"))
+        if isinstance(caller, str):
+            return json_reply({"message": caller}, status=401)
         if question is None:
             return json_reply({"message": _MALFORMED}, status=400)
-        return json_reply(self.site.ion.answer(question))
+        return json_reply(self.site.ion.answer(question, caller))
 
     def _perform(
         self,
@@ -168,6 +179,20 @@ class Handler(BaseHTTPRequestHandler):
         """Forget the script and end every silence."""
         self.site.faults.clear()
         return self.show_faults()
+
+    def show_world(self) -> Reply:
+        """Answer with the units that were learned."""
+        return json_reply(self.world.units.record())
+
+    def learn_units(self) -> Reply:
+        """Learn the units in the body, one object or a list."""
+        given = self._read_json()
+        try:
+            for each in [parse_unit(unit) for unit in (given if isinstance(given, list) else [given])]:
+                self.world.units.learn(**each)
+        except ValueError as error:
+            return json_reply({"error": str(error)}, status=400)
+        return self.show_world()
 
     def send(self, reply: Reply) -> None:
         """Read what is left of the request, then answer."""
@@ -228,8 +253,10 @@ _ROUTES: dict[tuple[str, str], Callable[[Handler], Reply]] = {
     ("GET", "/faults"): Handler.show_faults,
     ("POST", "/faults"): Handler.add_faults,
     ("DELETE", "/faults"): Handler.clear_faults,
+    ("GET", "/world"): Handler.show_world,
+    ("POST", "/world"): Handler.learn_units,
 }
-_PATHS = {path for _, path in _ROUTES} | {"/graphql"}
+_PATHS = {path for _, path in _ROUTES} | {"/graphql", "/oauth/token"}
 
 
 def _length(text: str | None) -> int | None:

@@ -6,7 +6,7 @@ those of authentication as 401 before GraphQL runs.
 
 import mimetypes
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,7 +22,9 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from attachd.simulator import schema, signing, targets
+from attachd.simulator import lists, schema, signing, targets
+from attachd.simulator.outside import Outside
+from attachd.simulator.tokens import Organization, Tokens
 from attachd.simulator.world import Attachment, World
 
 _TYPES = mimetypes.MimeTypes(()).types_map[True]
@@ -33,16 +35,18 @@ class Terms:
     """What one ION is like.
 
     Attributes:
-        token: the only one that is accepted.
         ids: which objects exist.
-        organization: domain of the organization that the token belongs to.
+        tells_organization: whether the schema has `currentUser`.
         url_lifetime: seconds for which a signed URL serves.
+        listing: how attachments can be listed, one of `lists.SDL`.
+        outside: the storage behind it; None for the simulator's own.
     """
 
-    token: str
     ids: targets.Ids
-    organization: str
+    tells_organization: bool
     url_lifetime: int
+    listing: str = "none"
+    outside: Outside | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,28 +76,37 @@ class Ion:
         base_url: where this simulator's storage is reached.
     """
 
-    def __init__(self, world: World, terms: Terms, base_url: str) -> None:
+    def __init__(self, world: World, terms: Terms, tokens: Tokens, base_url: str) -> None:
         self._world = world
+        self._tokens = tokens
         self._terms = terms
         self._base_url = base_url
-        self._schema = schema.build(text_ids=terms.ids.as_text)
+        self._schema = schema.build(
+            text_ids=terms.ids.as_text, listing=terms.listing, users=terms.tells_organization
+        )
         self._compiled = lru_cache(maxsize=256)(self._compile)
         self._root: dict[str, Callable[..., Any]] = {
             "requestFileUploadUrl": self._request_upload,
             "createFileAttachment": self._create_attachment,
             "fileAttachment": self._file_attachment,
+            "fileAttachments": self._file_attachments,
+            "entity": self._entity,
+            "partInventories": self._part_inventories,
+            "runs": self._runs,
             "currentUser": self._current_user,
             **{kind: partial(self._object, kind) for kind in targets.KINDS},
         }
 
-    def refusal(self, authorization: str | None) -> str | None:
-        """Say why an Authorization header is not accepted, in the vendor's words, or None."""
+    def caller(self, authorization: str | None) -> Organization | str:
+        """Say who asks, or, in the vendor's words, why an Authorization header is not accepted."""
         if not authorization:
             return "Please provide proper credentials"
         scheme, _, token = authorization.rpartition(" ")
         if scheme not in {"", "Bearer", "Token"} or not token:
             return "Unable to parse authentication token"
-        return None if token == self._terms.token else "Unable to find appropriate RSA key"
+        ended = self._tokens.was_lent(token)
+        refusal = "Unable to parse authentication token" if ended else "Unable to find appropriate RSA key"
+        return self._tokens.organization_of(token) or refusal
 
     def read(self, query: str, variables: dict[str, Any], operation: str | None) -> Question:
         """Parse and validate a request without executing it."""
@@ -112,14 +125,15 @@ class Ion:
             operation=operation,
         )
 
-    def answer(self, question: Question) -> dict[str, Any]:
-        """Execute a request and give the answer as JSON values."""
+    def answer(self, question: Question, caller: Organization) -> dict[str, Any]:
+        """Execute a request of somebody and give the answer as JSON values."""
         if question.errors or question.document is None:
             return {"errors": [error.formatted for error in question.errors]}
         result = execute_sync(
             self._schema,
             question.document,
             root_value=self._root,
+            context_value=caller,
             variable_values=question.variables,
             operation_name=question.operation,
         )
@@ -145,7 +159,28 @@ class Ion:
         if target is None:
             return None
         entity_id = target.entity_id
-        return {"id": target.object_id, "entityId": entity_id, "entity": {"id": entity_id}}
+        shown = {"id": target.object_id, "entityId": entity_id, "entity": {"id": entity_id}}
+        if kind == "run":
+            return {**shown, **self._run(target.object_id)}
+        return {**shown, **(self._world.units.step(target.object_id) if kind == "runStep" else {})}
+
+    def _run(self, run_id: int) -> dict[str, Any]:
+        run = self._world.units.run(run_id)
+        if run is None:
+            return {"steps": []}
+        steps = [self._object("runStep", None, id=str(step)) for step, _ in run.steps]
+        return {"title": run.title, "status": run.status, "steps": steps}
+
+    def _runs(self, info: object, filters: dict[str, Any] | None = None, **page: Any) -> dict[str, Any]:
+        found = [self._object("run", info, id=str(run)) for run in self._world.units.runs(filters)]
+        return lists.connection([run for run in found if run is not None], **page)
+
+    def _part_inventories(
+        self, _info: object, filters: dict[str, Any] | None = None, **page: Any
+    ) -> dict[str, Any]:
+        found = self._world.units.inventories(filters)
+        nodes = [{**unit, "part": partial(self._object, "part", id=str(unit["partId"]))} for unit in found]
+        return lists.connection(nodes, **page)
 
     def _create_attachment(self, _info: object, **arguments: Any) -> dict[str, Any]:
         given = arguments["input"]
@@ -161,19 +196,41 @@ class Ion:
         return {"fileAttachment": self._shown(created)}
 
     def _validate_upload(self, key: str, etag: str) -> None:
-        stored = self._world.stored(key)
+        stored = self._etag_of(key)
         if stored is None:
             raise GraphQLError("Upload validation failed: no object with this s3Key exists")
-        if stored.etag != etag:
+        if stored != etag:
             raise GraphQLError("Upload validation failed: s3Etag does not match the stored object")
+
+    def _etag_of(self, key: str) -> str | None:
+        if self._terms.outside is not None:
+            return self._terms.outside.etag(key, now=self._world.clock())
+        stored = self._world.stored(key)
+        return stored.etag if stored else None
 
     def _file_attachment(self, _info: object, **arguments: str) -> dict[str, Any] | None:
         attachment = self._world.attachment(targets.number(arguments["id"]) or 0)
         return self._shown(attachment) if attachment else None
 
-    def _current_user(self, _info: object) -> dict[str, Any]:
-        organization = {"id": 1, "domain": self._terms.organization}
-        email = f"service@{self._terms.organization}"
+    def _file_attachments(
+        self, _info: object, filters: dict[str, Any] | None = None, **page: Any
+    ) -> dict[str, Any]:
+        shown = [self._shown(each) for each in self._world.attachments]
+        return lists.connection([each for each in shown if lists.fits(each, filters)], **page)
+
+    def _entity(self, _info: object, **arguments: str) -> dict[str, Any] | None:
+        target = targets.by_entity_id(self._terms.ids, arguments["id"])
+        if target is None:
+            return None
+        of_entity = {"entityId": {"eq": str(target.entity_id)}}
+        return {
+            "id": target.entity_id,
+            "fileAttachments": partial(self._file_attachments, filters=of_entity),
+        }
+
+    def _current_user(self, info: Any) -> dict[str, Any]:
+        organization = asdict(info.context)
+        email = f"service@{organization['domain']}"
         return {"id": 7, "name": "Service account", "email": email, "organization": organization}
 
     def _shown(self, attachment: Attachment) -> dict[str, Any]:
@@ -190,6 +247,8 @@ class Ion:
 
     def _signed_url(self, subject: signing.Subject) -> str:
         now, lifetime = self._world.clock(), self._terms.url_lifetime
+        if self._terms.outside is not None:
+            return self._terms.outside.url(subject, now=now, lifetime=lifetime)
         return self._base_url + signing.signed_path(self._world.secret, subject, now=now, lifetime=lifetime)
 
 

@@ -41,7 +41,8 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 <body>
 <h1>Simulator of ION and its storage</h1>
 <p>A local stand-in: nothing here reaches a real ION.</p>
-<p>GraphQL: <code>$graphql_url</code> &nbsp; token: <code>$token</code></p>
+<p>GraphQL: <code>$graphql_url</code> &nbsp; token: <code>$token</code> &nbsp; OAuth:
+<code>$token_url</code></p>
 <h2>Attachments ($count)</h2>
 <div class="card">$attachments</div>
 <h2>Calls</h2>
@@ -65,7 +66,7 @@ def render(record: Mapping[str, Any], faults: Sequence[Mapping[str, Any]], about
     Args:
         record: as `World.record` gives it.
         faults: as `Faults.left` gives them.
-        about: `graphql_url`, `token`, `unknown` and `forbidden` (object ids).
+        about: `graphql_url`, `token_url`, `token`, `unknown` and `forbidden` (object ids).
     """
     attachments = [_attachment_row(each) for each in reversed(record["attachments"][-_SHOWN:])]
     calls = [_row(name, count) for name, count in record["calls"].items()]
@@ -76,6 +77,7 @@ def render(record: Mapping[str, Any], faults: Sequence[Mapping[str, Any]], about
         calls=_table(("Call", "Times"), calls),
         faults=_table(("Call", "Times", "Where", "What"), scripted),
         graphql_url=html.escape(str(about["graphql_url"])),
+        token_url=html.escape(str(about["token_url"])),
         token=html.escape(str(about["token"])),
         unknown=html.escape(_span(about["unknown"])),
         forbidden=html.escape(_span(about["forbidden"])),

@@ -5,6 +5,7 @@ The XML has the form of Amazon S3's "Error responses".
 
 import html
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -43,10 +44,12 @@ def head_of(reply: Reply, length: int) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-def json_reply(value: Any, *, status: int = 200) -> Reply:
+def json_reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     """Answer with JSON."""
     return Reply(
-        status=status, headers={"Content-Type": "application/json"}, body=json.dumps(value).encode("ascii")
+        status=status,
+        headers={"Content-Type": "application/json", **(headers or {})},
+        body=json.dumps(value).encode("ascii"),
     )
 
 

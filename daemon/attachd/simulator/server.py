@@ -1,15 +1,16 @@
 """The simulator as a whole: start it, ask it what happened, make it fail, stop it.
 
 It speaks on loopback only. `GET /` is a page for people, `GET /record` and `DELETE /record` the record of
-what happened, `GET`, `POST` and `DELETE /faults` the fault script (see `faults`), `POST /graphql` is ION, and
-everything under `/storage/` is the storage behind its signed URLs. Which object ids exist: see `targets`.
+what happened, `GET`, `POST` and `DELETE /faults` the fault script (see `faults`), `GET` and `POST /world` the
+units it has learned (see `units`), `POST /graphql` is ION, `POST /oauth/token` lends tokens (see `tokens`),
+and everything under `/storage/` is the storage behind its signed URLs. Which object ids exist: see `targets`.
 """
 
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +19,10 @@ from attachd.simulator.faults import Faults, parse_rule
 from attachd.simulator.handler import Handler, Site
 from attachd.simulator.ion import Ion, Terms
 from attachd.simulator.listener import Listener
+from attachd.simulator.outside import Outside
 from attachd.simulator.storage import Storage
 from attachd.simulator.targets import Ids
+from attachd.simulator.tokens import Client, Organization, Tokens
 from attachd.simulator.world import Attachment, Stored, World
 
 TOKEN = "simulator-token"  # noqa: S105 - public on purpose: it opens nothing but a simulator
@@ -33,29 +36,47 @@ class Simulator:
 
     Args:
         port: 0 for any free one.
-        token: the only one that is accepted.
+        token: one that is accepted and never ends.
+        tokens: more of them, each with the domain of its organization.
         seed: makes storage keys and signatures repeatable; empty: random ones.
         ids: which objects exist, see `targets`.
         url_lifetime: seconds for which a signed URL serves.
-        organization: domain of the organization that `currentUser` tells.
+        organization: domain of the organization that `token`, and every token that is lent, belongs to;
+            empty: the schema has no `currentUser`.
+        organization_id: of that organization; those of `tokens` follow it.
+        client: who is lent tokens at `token_url`.
         clock: UNIX time in seconds, by which URLs expire.
+        listing: how ION lists attachments: `none`, `entity` or `filters`, see `lists`.
+        storage: a real S3 service that the URLs lead to; None for the simulator's own storage.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one simulator is like, given by keyword
         self,
         port: int = 0,
         *,
         token: str = TOKEN,
+        tokens: Mapping[str, str] | None = None,
         seed: str = "",
         ids: Ids | None = None,
         url_lifetime: int = 300,
         organization: str = "simulator.example",
+        organization_id: int = 1,
+        client: Client | None = None,
         clock: Callable[[], float] = time.time,
+        listing: str = "none",
+        storage: Outside | None = None,
     ) -> None:
         self.token = token
         self._port = port
         self._terms = Terms(
-            token=token, ids=ids or Ids(), organization=organization, url_lifetime=url_lifetime
+            ids=ids or Ids(),
+            tells_organization=organization != "",
+            url_lifetime=url_lifetime,
+            listing=listing,
+            outside=storage,
+        )
+        self._tokens = _tokens(
+            {token: organization, **(tokens or {})}, organization_id, client or Client(), clock
         )
         self._world = World(seed=seed, clock=clock)
         self._faults = Faults()
@@ -99,6 +120,15 @@ class Simulator:
         return f"{self.url}/graphql"
 
     @property
+    def token_url(self) -> str:
+        """Give the address that lends tokens."""
+        return f"{self.url}/oauth/token"
+
+    def expire_tokens(self) -> None:
+        """End every token that was lent so far."""
+        self._tokens.end_all()
+
+    @property
     def attachments(self) -> tuple[Attachment, ...]:
         """Give every attachment in the order of creation."""
         return self._world.attachments
@@ -112,7 +142,7 @@ class Simulator:
     def call_counts(self) -> Counter[str]:
         """Give how often each call and each GraphQL root field was asked for, refused ones included.
 
-        Calls are `open`, `put`, `register`, `query` (other GraphQL), `get` and `redirected`.
+        Calls are `open`, `put`, `register`, `query` (other GraphQL), `get`, `token` and `redirected`.
         """
         return self._world.calls
 
@@ -137,6 +167,24 @@ class Simulator:
         do = do if isinstance(do, str) else dict(do)
         rule = parse_rule({"call": call, "do": do, "times": times, "match": dict(match or {})})
         self._faults.add([rule])
+
+    def learn_unit(
+        self,
+        serial: str,
+        part: int,
+        run: int | None = None,
+        steps: Sequence[tuple[int, str]] = (),
+        *,
+        status: str = "in_progress",
+    ) -> int:
+        """Teach ION a unit with a run and its steps (id and title), and give the id of the unit.
+
+        The same serial with another part is another unit; the same unit may have several runs.
+
+        Raises:
+            ValueError: an id is none, or the run is another unit's.
+        """
+        return self._world.units.learn(serial, part, run, steps, status=status)
 
     def clear_faults(self) -> None:
         """Forget the fault script and end every silence."""
@@ -163,10 +211,12 @@ class Simulator:
             url=url,
             world=self._world,
             faults=self._faults,
-            ion=Ion(self._world, self._terms, url),
+            ion=Ion(self._world, self._terms, self._tokens, url),
+            tokens=self._tokens,
             storage=Storage(self._world, directory),
             about={
                 "graphql_url": f"{url}/graphql",
+                "token_url": f"{url}/oauth/token",
                 "token": self.token,
                 "unknown": self._terms.ids.unknown,
                 "forbidden": self._terms.ids.forbidden,
@@ -192,6 +242,12 @@ class _Running:
         self._listener.cut()
         self._listener.server_close()
         self._directory.cleanup()
+
+
+def _tokens(domains: Mapping[str, str], first_id: int, client: Client, clock: Callable[[], float]) -> Tokens:
+    ids = {domain: first_id + number for number, domain in enumerate(dict.fromkeys(domains.values()))}
+    owners = {token: Organization(ids[domain], domain) for token, domain in domains.items()}
+    return Tokens(owners, next(iter(owners.values())), client, clock)
 
 
 def serve(port: int, announce: Callable[[str], None], stop: threading.Event) -> None:

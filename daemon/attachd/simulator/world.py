@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from attachd.simulator.targets import Target
+from attachd.simulator.units import Units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,15 @@ class World:
     Args:
         seed: makes storage keys and the signing secret the same each time; empty: random ones.
         clock: UNIX time in seconds.
+
+    Attributes:
+        units: what it has learned of units, their runs and steps; a reset leaves them.
     """
 
     def __init__(self, *, seed: str, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._seed = seed or secrets.token_hex()
+        self.units = Units()
         self._changed = threading.Condition()
         self._issued: dict[str, str] = {}
         self._spent: set[str] = set()

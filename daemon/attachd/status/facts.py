@@ -15,11 +15,21 @@ DESTINATIONS = "destinations"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFact:
-    """Which run wrote the facts. `started_at` is UTC, ISO 8601."""
+    """Which run wrote the facts, and by which rules.yaml it goes. Times are UTC, ISO 8601.
+
+    Attributes:
+        pid: of the run.
+        run: its name in the ledger.
+        started_at: when it started.
+        rules_loaded_at: when the rules.yaml in force was read.
+        rules_detail: why a later one is not in force; "" otherwise.
+    """
 
     pid: int
     run: str
     started_at: str
+    rules_loaded_at: str | None = None
+    rules_detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +112,11 @@ def read_facts(stored: Mapping[str, Any]) -> LiveFacts | None:
         return None
     return LiveFacts(
         service=ServiceFact(
-            pid=service["pid"], run=str(service["run"]), started_at=str(service["started_at"])
+            pid=service["pid"],
+            run=str(service["run"]),
+            started_at=str(service["started_at"]),
+            rules_loaded_at=service.get("rules_loaded_at"),
+            rules_detail=str(service.get("rules_detail", "")),
         ),
         folders=_many(FolderFact, stored.get(FOLDERS, ())),
         destinations=_many(DestinationFact, stored.get(DESTINATIONS, ())),

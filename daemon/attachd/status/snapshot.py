@@ -56,6 +56,8 @@ class ServiceStatus:
         healthy: it runs, has said how it stands, and every folder and destination it has is well.
         pid: of the run.
         started_at: of the run; like every time here UTC, ISO 8601.
+        rules_loaded_at: when the run read the rules.yaml that is in force.
+        rules_detail: why a later one is not in force; "" otherwise, None where that is not known.
         states: how many are in each state, zeros included.
         folders: those of rules.yaml, of the run, and those whose deliveries the ledger remembers.
         destinations: likewise.
@@ -70,6 +72,8 @@ class ServiceStatus:
     folders: tuple[FolderStatus, ...]
     destinations: tuple[DestinationStatus, ...]
     oldest_undelivered_at: str | None
+    rules_loaded_at: str | None = None
+    rules_detail: str | None = None
 
     @property
     def totals(self) -> dict[str, int]:
@@ -77,12 +81,14 @@ class ServiceStatus:
         return tally(self.states)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the contract's JSON object, with `healthy`, `started_at` and `totals` besides."""
+        """Give the contract's JSON object; `healthy`, `started_at`, `rules_…` and `totals` are besides."""
         return {
             "running": self.running,
             "pid": self.pid,
             "started_at": self.started_at,
             "healthy": self.healthy,
+            "rules_loaded_at": self.rules_loaded_at,
+            "rules_detail": self.rules_detail,
             "states": dict(self.states),
             "totals": self.totals,
             "folders": [asdict(folder) for folder in self.folders],
@@ -130,6 +136,8 @@ def snapshot(
         folders=folders,
         destinations=destinations,
         oldest_undelivered_at=utc(oldest) if oldest else None,
+        rules_loaded_at=current.service.rules_loaded_at if current else None,
+        rules_detail=current.service.rules_detail if current else None,
     )
 
 
