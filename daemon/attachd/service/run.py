@@ -25,7 +25,7 @@ from attachd.service.build import Rooms, build, read_tokens
 from attachd.service.clock import SystemClock
 from attachd.service.notify import notify
 from attachd.service.observe import live_facts, progress_of, situation_of, tallies_of
-from attachd.service.once import exit_code, is_over
+from attachd.service.once import Situation, exit_code, is_over
 from attachd.service.reload import RulesState, begin_judging, reload
 from attachd.service.signals import Signals
 from attachd.status.facts import facts_to_json
@@ -132,11 +132,10 @@ class Service:
         ends_at = None if deadline is None else self.clock.monotonic() + deadline
         with Reports.open(self.settings.ledger) as reports:
             try:
-                failed = self._wait(reports, once=once, ends_at=ends_at, progress=progress)
-                at_the_end = situation_of(self.settings, self.rooms, reports)
+                at_the_end = self._wait(reports, once=once, ends_at=ends_at, progress=progress)
             finally:
                 self._stop()
-            if failed or (once and self.rooms.intake.bugs):
+            if at_the_end is None or (once and self.rooms.intake.bugs):
                 return _EXIT_FAILED
             # The workers may have brought the last ones through while they were drained.
             drained = replace(at_the_end, tallies=tallies_of(reports))
@@ -167,8 +166,11 @@ class Service:
         once: bool,
         ends_at: float | None,
         progress: Callable[[Progress], None] | None,
-    ) -> bool:
-        """Wait for a reason to end; True where something of ours failed."""
+    ) -> Situation | None:
+        """Wait for a reason to end and give how things stood at that moment; None where we failed.
+
+        Not how they stand a moment later: by then the next scan may have begun.
+        """
         over_before = False
         publish_at = 0.0
         inode = Path(self.settings.ledger).stat().st_ino
@@ -178,19 +180,20 @@ class Service:
                 self._publish()
                 publish_at = now + FACTS_SECONDS
             if self._has_failed(inode):
-                return True
+                return None
             if progress:
                 progress(progress_of(self.rooms, reports))
             if once:
-                over = is_over(situation_of(self.settings, self.rooms, reports))
+                situation = situation_of(self.settings, self.rooms, reports)
+                over = is_over(situation)
                 if (over and over_before) or (ends_at is not None and now >= ends_at):
-                    return False
+                    return situation
                 over_before = over
             self.rooms.sweep()
             if self.signals.reloads:
                 self._reload()
             self.signals.wait(TICK_SECONDS)
-        return False
+        return situation_of(self.settings, self.rooms, reports)
 
     def _reload(self) -> None:
         """Read rules.yaml again, and tell systemd as sd_notify(3) has it for `Type=notify-reload`."""
