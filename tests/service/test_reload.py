@@ -128,7 +128,7 @@ def test_a_rules_file_that_is_gone_changes_nothing(bench, reloads):
 def test_what_a_worker_has_is_judged_when_it_comes_to_rest(bench, reloads):
     """Its attempt ends as it began; then the other rule takes over."""
     bench.simulator.fault(call="open", do={"delay": 4.0})  # the reload must come within it, however slowly
-    bench.simulator.fault(call="put", do={"status": 503})
+    bench.simulator.fault(call="put", do={"status": 503, "headers": {"Retry-After": "2"}})
     bench.put("st/5/a.png", b"under way")
     reloads.start()
     bench.wait_until(lambda: bench.simulator.call_counts["open"] == 1, "its attempt began")

@@ -22,8 +22,11 @@ from attachd.pipeline.judging import Ruling, Rulings
 
 log = structlog.get_logger("attachd")
 
-REST_SECONDS = 0.5
-"""How often deliveries that a worker had are looked at until they have come to rest."""
+REST_SECONDS = 0.02
+"""How often deliveries that a worker had are looked at until they have come to rest.
+
+Shorter than the shortest pause before a retry (half of `retry.first`), so that none is tried again unjudged.
+"""
 
 
 class Undelivered(Protocol):
