@@ -20,7 +20,7 @@ COMMANDS = {
     "dismiss": ("attachd.cli.dismiss", "Say that held, waiting or vanished deliveries are not needed."),
     "resolve": ("attachd.cli.resolve", "Settle by your word whether a doubtful or held one is attached."),
     "verify": ("attachd.cli.verify", "Compare disk, ledger and destination: what is safe to delete?"),
-    "simulator": ("attachd.cli.simulator", "Run a local stand-in for ION, Glue and their storage."),
+    "simulator": ("attachd.cli.simulator", "Run a local stand-in for ION and its storage."),
     "demo": ("attachd.cli.demo", "Attach sample files at the simulator, from start to end."),
     "schema": ("attachd.cli.schema", "Print the JSON Schema of rules.yaml."),
 }

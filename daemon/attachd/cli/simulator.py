@@ -1,4 +1,4 @@
-"""`attachd simulator`: the local stand-in for ION, Glue and their storage, until it is stopped."""
+"""`attachd simulator`: the local stand-in for ION and its storage, until it is stopped."""
 
 import click
 
@@ -24,7 +24,7 @@ def missing_simulator(error: ModuleNotFoundError) -> UserError:
     help="Listen on this port of 127.0.0.1; else on any free one.",
 )
 def command(*, port: int) -> int:
-    """Run a local stand-in for ION, Glue and their storage on 127.0.0.1, until SIGINT or SIGTERM.
+    """Run a local stand-in for ION and its storage on 127.0.0.1, until SIGINT or SIGTERM.
 
     Prints what to set so that `attachd run` uses it, and where its page is.
     """
