@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from attachd.core.protocols import Change
+from attachd.core.protocols import Change, Withheld
 from attachd.errors import InvariantBroken
 from attachd.model import ErrorInfo, ErrorKind, State
 
@@ -34,7 +34,9 @@ class TestClaims:
         other = desk.ledger.open_folder("/srv/other", "nfs4", desk.now())
         (out,) = desk.record("a.jpg", desk.plan(), folder=other)
         here = desk.drop("b.jpg")
-        claimed = desk.ledger.claim("ion", desk.run, desk.now(), 9, except_folders=[other.id])
+        claimed = desk.ledger.claim(
+            "ion", desk.run, desk.now(), 9, withheld=Withheld(folders=frozenset({other.id}))
+        )
         assert [each.id for each in claimed] == [here]
         assert list(desk.claim()) == [out]
 
@@ -56,8 +58,8 @@ class TestClaims:
         """Its time passes without a claim loop being told again and again that something is due."""
         delivery = desk.dropped("a.jpg")
         assert desk.move(delivery, State.WAITING, next_attempt_at=desk.later(1))
-        late = desk.later(99)
-        assert desk.ledger.claim("ion", desk.run, late, 9, except_folders=[desk.folder.id]) == []
+        late, out = desk.later(99), Withheld(folders=frozenset({desk.folder.id}))
+        assert desk.ledger.claim("ion", desk.run, late, 9, withheld=out) == []
         assert desk.ledger.next_due("ion") is None
 
 

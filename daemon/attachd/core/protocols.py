@@ -108,6 +108,19 @@ Bind = Callable[[str, Tenant], Tenant | None]
 """`Ledger.bind` without its time, for a destination that asks the API for its organization."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """What may not be claimed now.
+
+    Attributes:
+        folders: ids of folders that are out, or not judged yet by the rules in force.
+        deliveries: ids of deliveries that are not judged yet by the rules in force: a worker had them then.
+    """
+
+    folders: frozenset[int] = frozenset()
+    deliveries: frozenset[int] = frozenset()
+
+
 class FolderLedger(Protocol):
     """What a folder's scan needs to remember and to ask."""
 
@@ -169,9 +182,12 @@ class Ledger(FolderLedger, Protocol):
         ...
 
     def claim(
-        self, destination: str, run: str, at: datetime, limit: int, *, except_folders: Sequence[int] = ()
+        self, destination: str, run: str, at: datetime, limit: int, *, withheld: Withheld | None = None
     ) -> Sequence[Delivery]:
-        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first."""
+        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first.
+
+        What is `withheld` may become ready, and is left there.
+        """
         ...
 
     def next_due(self, destination: str) -> datetime | None:

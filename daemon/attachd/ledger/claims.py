@@ -1,10 +1,9 @@
 """Handing deliveries to workers, and what a worker notes while it has one."""
 
 import sqlite3
-from collections.abc import Sequence
 from datetime import datetime
 
-from attachd.core.protocols import Change, Receipt
+from attachd.core.protocols import Change, Receipt, Withheld
 from attachd.ledger import rows
 from attachd.ledger.moves import Standpoint, move
 from attachd.model import Delivery, ErrorInfo, ErrorKind, State
@@ -21,7 +20,8 @@ DUE = """
 
 READY = """
     SELECT id FROM deliveries WHERE state = 'ready' AND destination = ?1
-    AND folder_id NOT IN (SELECT value FROM json_each(?2)) ORDER BY updated_at, id LIMIT ?3
+    AND folder_id NOT IN (SELECT value FROM json_each(?2)) AND id NOT IN (SELECT value FROM json_each(?3))
+    ORDER BY updated_at, id LIMIT ?4
 """
 
 NEXT_DUE = """
@@ -72,15 +72,16 @@ def claim(
     at: datetime,
     limit: int,
     *,
-    except_folders: Sequence[int],
+    withheld: Withheld,
 ) -> list[Delivery]:
     """Make what is due ready, and active at most `limit` of the ready ones: the longest ready first."""
-    now, out = rows.to_text(at), rows.id_list(except_folders)
-    # Whatever the folder: a delivery that stayed due would have its time asked for again and again.
+    now = rows.to_text(at)
+    left_out = rows.id_list(sorted(withheld.folders)), rows.id_list(sorted(withheld.deliveries))
+    # Withheld or not: a delivery that stayed due would have its time asked for again and again.
     due = _ids(connection, DUE, (destination, now, DUE_AT_ONCE))
     if due:
         connection.execute(_MAKE_READY, (rows.id_list(due), run, now))
-    taken = _ids(connection, READY, (destination, out, limit))
+    taken = _ids(connection, READY, (destination, *left_out, limit))
     if not taken:
         return []
     connection.execute(_MAKE_ACTIVE, (rows.id_list(taken), run, now))

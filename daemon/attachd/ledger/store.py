@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import Self
 
-from attachd.core.protocols import Change, NewVersion, Place, Receipt, Tenant
+from attachd.core.protocols import Change, NewVersion, Place, Receipt, Tenant, Withheld
 from attachd.core.replanning import Judgement
 from attachd.ledger import (
     changes,
@@ -133,12 +133,12 @@ class SqliteLedger:
     # --- deliveries -----------------------------------------------------------------------------------------
 
     def claim(
-        self, destination: str, run: str, at: datetime, limit: int, *, except_folders: Sequence[int] = ()
+        self, destination: str, run: str, at: datetime, limit: int, *, withheld: Withheld | None = None
     ) -> Sequence[Delivery]:
         """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first."""
         return self._writer.run(
             lambda connection: claims.claim(
-                connection, destination, run, at, limit, except_folders=except_folders
+                connection, destination, run, at, limit, withheld=withheld or Withheld()
             )
         )
 

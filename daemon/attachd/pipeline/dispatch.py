@@ -6,7 +6,7 @@ sleeps for a retry: when a delivery is due stands in the ledger, and the loop wa
 
 import queue
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -16,7 +16,7 @@ import structlog
 from attachd.core import gate as gates
 from attachd.core import outcomes
 from attachd.core.gate import Gate
-from attachd.core.protocols import Change, Clock, Ledger
+from attachd.core.protocols import Change, Clock, Ledger, Withheld
 from attachd.core.settings import DestinationSettings
 from attachd.model import Delivery, ErrorInfo, Severity, State
 from attachd.pipeline.deliver import Asked, Attempt
@@ -75,8 +75,8 @@ class _Job:
 class Dispatcher:
     """The claim loop and the workers of one destination.
 
-    The claim thread owns the gate; workers hand it their results through a queue. `except_folders` gives
-    the ids of folders whose deliveries must wait (they are out).
+    The claim thread owns the gate; workers hand it their results through a queue. `withheld` says what may
+    not be claimed at this moment.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Dispatcher:
         reconciler: Settling,
         clock: Clock,
         run: str,
-        except_folders: Callable[[], Collection[int]],
+        withheld: Callable[[], Withheld],
     ) -> None:
         self.settings = settings
         self._ledger = ledger
@@ -96,7 +96,7 @@ class Dispatcher:
         self._reconciler = reconciler
         self._clock = clock
         self._run = run
-        self._except_folders = except_folders
+        self._withheld = withheld
         self._gate = Gate()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -186,7 +186,7 @@ class Dispatcher:
             self._run,
             self._clock.now(),
             limit,
-            except_folders=tuple(self._except_folders()),
+            withheld=self._withheld(),
         )
         for delivery in claimed:
             probe = self._gate.is_closed

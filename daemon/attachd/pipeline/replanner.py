@@ -3,18 +3,18 @@
 Theory of operation. A pass goes through the undelivered and the unmatched files of every folder, page by page
 in a thread of its own, and writes only what changes. Until a folder is through, nothing of it is claimed:
 what the old rules wanted must not go out behind the new ones' back. What a worker has at that moment is left
-to it, and judged when it has come to rest.
+to it, and judged when it has come to rest; it is not claimed again before that.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
-from attachd.core.protocols import Clock, Files, NewVersion
+from attachd.core.protocols import Clock, Files, NewVersion, Withheld
 from attachd.core.replanning import Judgement, replan
 from attachd.errors import FileError, LedgerError
 from attachd.model import Delivery, FileVersion, FolderRecord, Standing, State
@@ -22,11 +22,8 @@ from attachd.pipeline.judging import Ruling, Rulings
 
 log = structlog.get_logger("attachd")
 
-REST_SECONDS = 0.02
-"""How often deliveries that a worker had are looked at until they have come to rest.
-
-Shorter than the shortest pause before a retry (half of `retry.first`), so that none is tried again unjudged.
-"""
+REST_SECONDS = 0.1
+"""How often deliveries that a worker had are looked at until they have come to rest."""
 
 
 class Undelivered(Protocol):
@@ -110,7 +107,7 @@ class Replanner:
         self._wanted: Pass | None = None
         self._current: Pass | None = None
         self._busy = self._stopping = False
-        self._withheld: frozenset[int] = frozenset()
+        self._withheld = Withheld()
         self._active: set[int] = set()
         self._counts: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="replanner", daemon=True)
@@ -136,11 +133,11 @@ class Replanner:
         ids = frozenset(record.id for record in self._ledger.folder_records())
         with self._changed:
             self._wanted = wanted
-            self._withheld = ids | wanted.rulings.folders.keys()
+            self._withheld = replace(self._withheld, folders=ids | wanted.rulings.folders.keys())
             self._changed.notify()
 
-    def withheld(self) -> frozenset[int]:
-        """Give the folders of which nothing may be claimed: not judged yet, or not in rules.yaml."""
+    def withheld(self) -> Withheld:
+        """Give what may not be claimed: it is not judged yet, or its folder is not in rules.yaml."""
         return self._withheld
 
     @property
@@ -176,7 +173,6 @@ class Replanner:
 
     def _pass(self, wanted: Pass) -> None:
         self._current = wanted
-        self._active.clear()
         self._counts = {}
         for record in self._ledger.folder_records():
             self._judge_folder(wanted, record.id)
@@ -192,7 +188,8 @@ class Replanner:
     def _let_go(self, folder_id: int) -> None:
         with self._changed:
             if self._wanted is None:
-                self._withheld -= {folder_id}
+                judged = self._withheld.folders - {folder_id}
+                self._withheld = Withheld(folders=judged, deliveries=frozenset(self._active))
 
     def _judge_folder(self, wanted: Pass, folder_id: int) -> None:
         for page in self._ledger.undelivered(folder_id):
@@ -219,9 +216,13 @@ class Replanner:
     def _judge_rested(self, wanted: Pass) -> None:
         """Judge what a worker had when its folder was judged, and has no more."""
         files = self._ledger.undelivered_again(sorted(self._active))
-        self._active.clear()
+        self._active.clear()  # those that are still active come in again
         self._counts = {}
         self._judge(wanted, files)
+        with self._changed:
+            self._withheld = replace(self._withheld, deliveries=frozenset(self._active))
+        for name in wanted.destinations:
+            self._wake(name)
         if any(self._counts.values()):
             log.info("judged_anew", by=wanted.by, **self._counts)
 

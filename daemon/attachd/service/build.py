@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from attachd.config.secrets import read_secret, secret_of, secret_path
 from attachd.core.afters import AfterAction, PlannedAfter
 from attachd.core.noise import Noise
-from attachd.core.protocols import Bind, Clock, Destination
+from attachd.core.protocols import Bind, Clock, Destination, Withheld
 from attachd.core.settings import DestinationSettings, FolderSettings, Settings
 from attachd.destinations.registry import Factory
 from attachd.destinations.registry import build as build_destination
@@ -90,10 +90,11 @@ class Rooms:
         parts |= {f"former {each.settings.name}": each.failure for each, _ in self.retired_accounts}
         return [(name, failure) for name, failure in parts.items() if failure is not None]
 
-    def folders_out(self) -> tuple[int, ...]:
-        """Give the folders whose deliveries must wait: they are out, or not judged by the rules in force."""
+    def withheld(self) -> Withheld:
+        """Say what may not be claimed: folders that are out, and what is not judged by the rules in force."""
         out = {number for number, watch in self.watches.items() if watch.health().is_out}
-        return tuple(out | self.replanner.withheld())
+        unjudged = self.replanner.withheld()
+        return Withheld(folders=unjudged.folders | out, deliveries=unjudged.deliveries)
 
     def judge_after(self, action: AfterAction) -> PlannedAfter | None:
         """Say what the rules in force make of an attached file.
@@ -263,7 +264,7 @@ def account_of(
         reconciler=reconciler,
         clock=clock,
         run=run,
-        except_folders=rooms.folders_out,
+        withheld=rooms.withheld,
     )
     return dispatcher, destination
 
