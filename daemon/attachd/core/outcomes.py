@@ -25,7 +25,10 @@ def attached(remote_id: str, *, at: datetime, by: str) -> Change:
 
 
 def put_back(*, at: datetime, by: str, detail: str, error: ErrorInfo | None = None) -> Change:
-    """The attempt ended before it said anything about the delivery: no attempt is counted."""
+    """The attempt ended before it said anything about the delivery: no attempt is counted.
+
+    `error` is what stands in the row from now on: for one that was put back untried, what stood there before.
+    """
     return Change(to=State.READY, at=at, by=by, detail=detail, error=error, close_intent=True)
 
 

@@ -119,7 +119,7 @@ class Worker:
         try:
             return self._attempt(delivery, probe=probe)
         except LedgerError as error:  # before a call that needed its intent: nothing was asked for
-            return self._ended(delivery, self._unwritten(error))
+            return self._ended(delivery, self._untried(delivery, error.message))
         except Exception as error:  # one file that meets a bug must not stop the others
             log.exception("delivery_failed_by_a_bug", delivery=delivery.id, path=delivery.path)
             return self._ended(delivery, self._bug(error), Asked.ANSWERED)
@@ -138,8 +138,7 @@ class Worker:
         except FileError as error:
             ended = self._ended(delivery, self._without_file(delivery, error))
         except StopRequested:
-            stopped = outcomes.put_back(at=self._clock.now(), by=self._run, detail="the service stopped")
-            ended = self._ended(delivery, stopped)
+            ended = self._ended(delivery, self._untried(delivery, "the service stopped"))
         return ended
 
     def _not_admitted(self, delivery: Delivery) -> Change | None:
@@ -300,8 +299,8 @@ class Worker:
             delivery, trouble, self._retry, at=self._clock.now(), by=self._run, share=share
         )
 
-    def _unwritten(self, error: LedgerError) -> Change:
-        return outcomes.put_back(at=self._clock.now(), by=self._run, detail=error.message)
+    def _untried(self, delivery: Delivery, detail: str) -> Change:
+        return outcomes.put_back(at=self._clock.now(), by=self._run, detail=detail, error=delivery.error)
 
     def _bug(self, error: Exception) -> Change:
         at, by = self._clock.now(), self._run

@@ -258,12 +258,11 @@ class Dispatcher:
             except queue.Empty:
                 return
             if job is not None and job.delivery.state is State.ACTIVE:
-                self._ledger.change(job.delivery, self._unstarted())
+                self._ledger.change(job.delivery, self._unstarted(job.delivery))
 
-    def _unstarted(self) -> Change:
-        return outcomes.put_back(
-            at=self._clock.now(), by=self._run, detail="put back before its attempt began"
-        )
+    def _unstarted(self, delivery: Delivery) -> Change:
+        detail = "put back before its attempt began"
+        return outcomes.put_back(at=self._clock.now(), by=self._run, detail=detail, error=delivery.error)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
