@@ -61,15 +61,19 @@ class Problem:
 
 
 class ConfigError(UserError):
-    """rules.yaml does not check out; `problems` holds all of them, in the order of the file."""
+    """rules.yaml does not check out; `problems` holds all of them, in the order of the file.
+
+    `ledger` is the one that the file names all the same; None where it cannot be told.
+    """
 
     exit_code = 78
 
-    def __init__(self, file: str, problems: list[Problem]) -> None:
+    def __init__(self, file: str, problems: list[Problem], *, ledger: str | None = None) -> None:
         count = len(problems)
         super().__init__(f"{file}: {count} problem{'' if count == 1 else 's'}")
         self.file = file
         self.problems = sorted(problems)
+        self.ledger = ledger
 
 
 class LedgerError(UserError):

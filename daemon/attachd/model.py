@@ -241,3 +241,16 @@ class Delivery:
     updated_at: datetime
     run: str | None = None
     looked: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """What may not be claimed now.
+
+    Attributes:
+        folders: ids of folders that are out, or not judged yet by the rules in force.
+        deliveries: ids of deliveries that are not judged yet by the rules in force: a worker had them then.
+    """
+
+    folders: frozenset[int] = frozenset()
+    deliveries: frozenset[int] = frozenset()

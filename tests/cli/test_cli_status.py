@@ -132,3 +132,27 @@ def test_a_folder_with_a_hostile_name_is_shown_safely(project, call, hostile):
     out = call("status").out
     assert name.replace("\x1b", r"\x1b") in out
     assert "\x1b" not in out
+
+
+def test_a_broken_rules_yaml_does_not_hide_the_ledger(project, call):
+    """What is attached and what needs somebody is shown beside the problems, with their exit code."""
+    project.build(filled)
+    project.rules.write_text(project.rules.read_text().replace("to: ion", "to: iron", 1))
+    ended = call("status")
+    assert ended.code == 78
+    assert "1 attached, 0 on its way, 2 needs you, 0 not needed" in ended.out
+    assert "iron" in ended.err
+    ended = call("list", "--json")
+    assert (ended.code, len(json.loads(ended.out))) == (78, 3)
+    ended = call("show", "1")
+    assert ended.code == 78
+    assert "st-3/42/a.jpg" in ended.out
+
+
+def test_a_rules_yaml_whose_ledger_cannot_be_told_is_only_an_error(project, call):
+    """A ledger of another place must not be taken for the one that is meant."""
+    project.build(filled)
+    project.rules.write_text("ledger: [attachd.db]\n" + project.rules.read_text())
+    ended = call("status")
+    assert (ended.code, ended.out) == (78, "")
+    assert "ledger" in ended.err

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from attachd.core.protocols import Change, Withheld
+from attachd.core.protocols import Change
 from attachd.errors import InvariantBroken
-from attachd.model import ErrorInfo, ErrorKind, State
+from attachd.model import ErrorInfo, ErrorKind, State, Withheld
 
 
 class TestClaims:

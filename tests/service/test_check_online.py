@@ -1,5 +1,7 @@
 import socket
 
+from attachd.simulator.server import Simulator
+
 LOOKUP = """
 lookups:
   unit_of_serial:
@@ -69,3 +71,15 @@ def test_offline_needs_no_server(bench):
     """Without --online nobody is asked."""
     bench.simulator.stop()
     assert bench.call("check").returncode == 0
+
+
+def test_another_tenant_than_the_ledgers_is_refused(bench):
+    """A name that belongs to one organization and leads to another is found before `run` sends nothing."""
+    bench.put("st/1/a.png")
+    assert bench.once().returncode == 0
+    with Simulator(organization="other.example", organization_id=2) as elsewhere:
+        bench.write_rules(url=elsewhere.graphql_url)
+        done = bench.call("check", "--online")
+    assert done.returncode == 1
+    assert "organization 1 at 127.0.0.1" in done.stderr
+    assert "a destination name of its own" in done.stderr

@@ -1,13 +1,15 @@
 """`attachd check`: everything that is wrong with rules.yaml, at once, and with what it names."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 
 import click
 
-from attachd.cli.opening import config_file
+from attachd.cli.opening import config_file, has_ledger
 from attachd.cli.output import complain, write
 from attachd.config.load import format_problems, load
 from attachd.core.settings import Settings
+from attachd.ledger.reports import Reports
 from attachd.logs import configure
 from attachd.service.accounts import open_accounts
 from attachd.service.online import Finding, Outcome, check_online
@@ -45,7 +47,13 @@ def command(ctx: click.Context, *, online: bool) -> int:
 
 def _online(settings: Settings) -> int:
     configure("warning", settings.service.log_format)
-    with open_accounts(settings) as accounts:
+    with ExitStack() as opened:
+        bind = None
+        if has_ledger(
+            settings
+        ):  # then each name belongs to somebody: `run` would send nothing to another one
+            bind = opened.enter_context(Reports.open(settings.ledger)).other_tenant
+        accounts = opened.enter_context(open_accounts(settings, bind))
         return _EXIT_CODES[_told(check_online(settings, accounts))]
 
 

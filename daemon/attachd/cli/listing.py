@@ -13,7 +13,7 @@ from attachd.cli.entries import (
     moment_text,
     target_text,
 )
-from attachd.cli.opening import read_settings, reports
+from attachd.cli.opening import read_what_can_be, reports
 from attachd.cli.output import DASH, Column, write, write_json_array, write_table
 from attachd.cli.times import since
 from attachd.core.paths import escape
@@ -76,13 +76,14 @@ def command(
     (never became complete) or existing (lay there before the first start). --state and --problems add up.
     """
     wanted = {*states} | (set(PROBLEM_STATES) if problems else set())
-    with reports(read_settings(ctx)) as ledger:
+    settings, code = read_what_can_be(ctx)
+    with reports(settings) as ledger:
         entries = ledger.entries(wanted or None, moment, limit) if ledger else iter(())
         if as_json:
             write_json_array(entry_json(entry) for entry in entries)
         else:
             _write([_row(entry) for entry in entries])
-    return 0
+    return code
 
 
 def _write(rows: Sequence[Sequence[str]]) -> None:

@@ -98,6 +98,6 @@ def unexpected_lines(error: Exception, *, debug: bool) -> list[str]:
 
 def config_lines(error: ConfigError) -> list[str]:
     """Say everything that is wrong in rules.yaml, one problem a line, then how many there are."""
-    from attachd.config.load import format_problems  # noqa: PLC0415 - pydantic and yaml, not needed for --help
+    from attachd.cli.opening import problem_lines  # noqa: PLC0415 - pydantic and yaml, not needed for --help
 
-    return [*format_problems(error), f"attachd: {error.message}"]
+    return problem_lines(error)

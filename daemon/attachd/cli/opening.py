@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from attachd.cli.output import complain
-from attachd.config.load import load
+from attachd.config.load import format_problems, load
 from attachd.config.search import find_config
 from attachd.core.paths import escape
-from attachd.core.settings import Settings
+from attachd.core.settings import ServiceSettings, Settings
+from attachd.errors import ConfigError
 from attachd.ledger.connection import is_begun
 from attachd.ledger.reports import Reports
 
@@ -25,6 +26,37 @@ def read_settings(ctx: click.Context) -> Settings:
     """
     settings, _warnings = load(config_file(ctx), resolve=False)
     return settings
+
+
+def read_what_can_be(ctx: click.Context) -> tuple[Settings, int]:
+    """Read rules.yaml for a command that only looks into the ledger; a broken file does not hide the ledger.
+
+    Returns:
+        The settings and the exit code to end with: 0, or 78 for a file that does not check out. All that is
+        known of that one then are its name and its ledger, and its problems were written to standard error.
+
+    Raises:
+        ConfigError: it does not check out, and its ledger cannot be told or is not there.
+        UserError: there is none.
+    """
+    try:
+        return read_settings(ctx), 0
+    except ConfigError as error:
+        if error.ledger is None or not is_begun(error.ledger):
+            raise
+        complain(*problem_lines(error))
+        return _ledger_alone(error.file, error.ledger), error.exit_code
+
+
+def problem_lines(error: ConfigError) -> list[str]:
+    """Say everything that is wrong in rules.yaml, one problem a line, then how many there are."""
+    return [*format_problems(error), f"attachd: {error.message}"]
+
+
+def _ledger_alone(file: str, ledger: str) -> Settings:
+    return Settings(
+        file=file, ledger=ledger, service=ServiceSettings(), timezone=None, destinations={}, folders=()
+    )
 
 
 def config_file(ctx: click.Context) -> Path:

@@ -15,7 +15,7 @@ from attachd.cli.entries import (
     size_text,
     target_text,
 )
-from attachd.cli.opening import read_settings, reports
+from attachd.cli.opening import read_what_can_be, reports
 from attachd.cli.output import DASH, Column, write, write_fields, write_json, write_table
 from attachd.core.paths import escape
 from attachd.errors import UnknownDelivery
@@ -38,7 +38,8 @@ _COLUMNS = (
 @click.pass_context
 def command(ctx: click.Context, *, delivery_id: int, as_json: bool) -> int:
     """Show one delivery with its whole history and its after-action."""
-    with reports(read_settings(ctx)) as ledger:
+    settings, code = read_what_can_be(ctx)
+    with reports(settings) as ledger:
         if ledger is None:
             raise UnknownDelivery(f"no delivery has the id {delivery_id}")
         entry = ledger.entry(delivery_id)
@@ -48,7 +49,7 @@ def command(ctx: click.Context, *, delivery_id: int, as_json: bool) -> int:
         write_json(_as_json(entry, history, after))
     else:
         _write(entry, history, after)
-    return 0
+    return code
 
 
 def _as_json(entry: Entry, history: Sequence[HistoryRow], after: AfterEntry) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from attachd.cli.entries import PROBLEM_STATES, moment_text
-from attachd.cli.opening import read_settings, reports
+from attachd.cli.opening import read_what_can_be, reports
 from attachd.cli.output import DASH, Column, write, write_json, write_table
 from attachd.status.progress import tally
 from attachd.status.snapshot import DestinationStatus, FolderStatus, ServiceStatus, take_snapshot
@@ -38,16 +38,17 @@ def command(ctx: click.Context, *, as_json: bool) -> int:
     """Show what is attached, on its way, needs you or is not needed, per folder and destination.
 
     Exit code 0: the service runs and every folder and destination is healthy; 3: it does not run, or one is
-    not. Works whether the service runs or not, and needs no secret.
+    not. Works whether the service runs or not, and needs no secret. Where rules.yaml is broken by now, what
+    the ledger knows is shown all the same, and the exit code is 78.
     """
-    settings = read_settings(ctx)
+    settings, code = read_what_can_be(ctx)
     with reports(settings) as ledger:
         status = take_snapshot(settings, ledger)
     if as_json:
         write_json(status.to_json())
     else:
         _write(status)
-    return 0 if status.healthy else UNHEALTHY
+    return code or (0 if status.healthy else UNHEALTHY)
 
 
 def _write(status: ServiceStatus) -> None:

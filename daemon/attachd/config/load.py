@@ -41,7 +41,7 @@ def load(
         node = compose(source.text)
     except NotYaml as error:
         raise ConfigError(str(file), [error.problem]) from None
-    report = Report()
+    report, ledger = Report(), None
     values = plain(node, source.text, report)
     if values or not report.has_errors():
         context = Context(
@@ -54,7 +54,8 @@ def load(
         settings = _settings(values, file, context)
         if not report.has_errors():
             return settings, sorted(report.problems)
-    raise ConfigError(str(file), report.problems)
+        ledger = None if report.has_error_at(("ledger",)) else settings.ledger
+    raise ConfigError(str(file), report.problems, ledger=ledger)
 
 
 def format_problems(problems: ConfigError | Sequence[Problem], file: str = "") -> list[str]:

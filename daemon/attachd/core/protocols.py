@@ -16,6 +16,7 @@ from attachd.model import (
     Signs,
     Standing,
     State,
+    Withheld,
 )
 
 Receipt = Mapping[str, str]
@@ -106,19 +107,6 @@ class Tenant:
 
 Bind = Callable[[str, Tenant], Tenant | None]
 """`Ledger.bind` without its time, for a destination that asks the API for its organization."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withheld:
-    """What may not be claimed now.
-
-    Attributes:
-        folders: ids of folders that are out, or not judged yet by the rules in force.
-        deliveries: ids of deliveries that are not judged yet by the rules in force: a worker had them then.
-    """
-
-    folders: frozenset[int] = frozenset()
-    deliveries: frozenset[int] = frozenset()
 
 
 class FolderLedger(Protocol):

@@ -3,10 +3,10 @@
 import sqlite3
 from datetime import datetime
 
-from attachd.core.protocols import Change, Receipt, Withheld
+from attachd.core.protocols import Change, Receipt
 from attachd.ledger import rows
 from attachd.ledger.moves import Standpoint, move
-from attachd.model import Delivery, ErrorInfo, ErrorKind, State
+from attachd.model import Delivery, ErrorInfo, ErrorKind, State, Withheld
 
 DUE_AT_ONCE = 1000
 """Waiting deliveries that one claim makes ready at most: the rest is due at the next."""

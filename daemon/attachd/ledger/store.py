@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import Self
 
-from attachd.core.protocols import Change, NewVersion, Place, Receipt, Tenant, Withheld
+from attachd.core.protocols import Change, NewVersion, Place, Receipt, Tenant
 from attachd.core.replanning import Judgement
 from attachd.ledger import (
     changes,
@@ -30,7 +30,7 @@ from attachd.ledger.readers import ReadPool
 from attachd.ledger.replans import ReplanOutcome, UndeliveredFile
 from attachd.ledger.retries import RetryOutcome
 from attachd.ledger.writer import Writer
-from attachd.model import Delivery, FileVersion, FolderRecord, Signs, State
+from attachd.model import Delivery, FileVersion, FolderRecord, Signs, State, Withheld
 
 __all__ = ["RetryOutcome", "SqliteLedger"]
 

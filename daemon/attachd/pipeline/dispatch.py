@@ -16,9 +16,9 @@ import structlog
 from attachd.core import gate as gates
 from attachd.core import outcomes
 from attachd.core.gate import Gate
-from attachd.core.protocols import Change, Clock, Ledger, Withheld
+from attachd.core.protocols import Change, Clock, Ledger
 from attachd.core.settings import DestinationSettings
-from attachd.model import Delivery, ErrorInfo, Severity, State
+from attachd.model import Delivery, ErrorInfo, Severity, State, Withheld
 from attachd.pipeline.deliver import Asked, Attempt
 from attachd.pipeline.patience import until_written
 

@@ -14,10 +14,10 @@ from typing import Protocol
 
 import structlog
 
-from attachd.core.protocols import Clock, Files, NewVersion, Withheld
+from attachd.core.protocols import Clock, Files, NewVersion
 from attachd.core.replanning import Judgement, replan
 from attachd.errors import FileError, LedgerError
-from attachd.model import Delivery, FileVersion, FolderRecord, Standing, State
+from attachd.model import Delivery, FileVersion, FolderRecord, Standing, State, Withheld
 from attachd.pipeline.judging import Ruling, Rulings
 
 log = structlog.get_logger("attachd")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from attachd.config.secrets import read_secret, secret_of, secret_path
 from attachd.core.afters import AfterAction, PlannedAfter
 from attachd.core.noise import Noise
-from attachd.core.protocols import Bind, Clock, Destination, Withheld
+from attachd.core.protocols import Bind, Clock, Destination
 from attachd.core.settings import DestinationSettings, FolderSettings, Settings
 from attachd.destinations.registry import Factory
 from attachd.destinations.registry import build as build_destination
@@ -20,7 +20,7 @@ from attachd.folders.mounts import filesystem_of
 from attachd.folders.moving import LocalMover
 from attachd.folders.watch import FolderWatch
 from attachd.ledger.store import SqliteLedger
-from attachd.model import FolderRecord
+from attachd.model import FolderRecord, Withheld
 from attachd.pipeline.deliver import Worker
 from attachd.pipeline.dispatch import Dispatcher
 from attachd.pipeline.doubt import Reconciler
