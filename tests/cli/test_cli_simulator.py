@@ -27,6 +27,26 @@ def test_it_serves_until_it_is_told_to_stop(project):
     assert url.startswith("http://127.0.0.1:")
 
 
+def test_it_speaks_for_glue_too(project):
+    """`simulator` prints Glue's address and token, and its switches choose what Glue is like."""
+    switches = ["--glue-upload", "post", "--glue-messages", "messages", "--glue-unique-by", "--glue-metadata"]
+    command = [sys.executable, "-m", "attachd", "simulator", *switches]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        said = [child.stdout.readline() for _ in range(4)]
+        try:
+            url = said[2].removeprefix("export GLUE_URL=").strip()
+            token = said[3].removeprefix("export GLUE_TOKEN=").strip()
+            query = '{ __type(name: "SendMessageInput") { name } node(id: "wks_simulator") { id } }'
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            body = json.dumps({"query": query}).encode()
+            with urlopen(Request(url, data=body, headers=headers), timeout=20) as answer:
+                found = json.load(answer)["data"]
+            assert found == {"__type": {"name": "SendMessageInput"}, "node": {"id": "wks_simulator"}}
+        finally:
+            child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0
+
+
 def test_a_taken_port_is_said(project, attachd):
     """Where the port is taken the exit code is 1, with the port and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

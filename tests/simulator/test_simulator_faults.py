@@ -275,3 +275,42 @@ def test_a_rule_that_is_none_is_refused_whole(wire, simulator, rule):
     assert answer.status == 400
     assert answer.json["error"]
     assert simulator.faults_left == []
+
+
+def test_an_early_answer_does_not_wait_for_the_body(wire, simulator):
+    """The refusal of a PUT comes on its headers alone, and the connection ends behind it."""
+    simulator.fault(call="put", do={"early": 403, "body": "no"})
+    with _put_raw(simulator, wire.open(), 1000, b"") as connection:
+        answer = b""
+        while block := connection.recv(4096):
+            answer += block
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"no")
+    assert simulator.puts == ()
+
+
+def test_a_trickled_answer_comes_byte_by_byte(wire, simulator):
+    """The work is done and the whole answer comes, each byte after its pause; clearing ends it."""
+    simulator.fault(call="open", do={"trickle": 0.0001})
+    assert wire.open()["s3Key"]
+    simulator.fault(call="open", do={"trickle": 60})
+    clearing = threading.Timer(0.1, simulator.clear_faults)
+    clearing.start()
+    with pytest.raises(http.client.RemoteDisconnected):
+        wire.open()
+    clearing.join()
+
+
+def test_an_error_may_stand_beside_the_data(wire, simulator):
+    """The work is done, and its answer has `errors` as well."""
+    simulator.fault(call="open", do={"error_beside": "a resolver failed"})
+    answer = wire.gql('query { requestFileUploadUrl(filename: "a.jpg") { s3Key } }')
+    assert answer["data"]["requestFileUploadUrl"]["s3Key"]
+    assert [each["message"] for each in answer["errors"]] == ["a resolver failed"]
+
+
+def test_data_may_be_null_without_a_reason(wire, simulator):
+    """No work is done and nothing is said."""
+    simulator.fault(call="register", do="null_data")
+    assert wire.register("key", "etag") == {"data": None}
+    assert simulator.attachments == ()

@@ -55,9 +55,9 @@ def test_the_page_shows_what_was_attached_where_and_escapes_names(wire):
 
 
 def test_the_page_loads_nothing_from_elsewhere(wire, simulator):
-    """The page names no address but the simulator's own, for GraphQL and for tokens."""
+    """The page names no address but the simulator's own, for ION, for Glue and for tokens."""
     text = wire.request("GET", "/").body.decode()
-    assert text.count("://") == text.count(simulator.url) == 2
+    assert text.count("://") == text.count(simulator.url) == 3
     assert "src=" not in text
     assert "href=" not in text
 
@@ -72,7 +72,13 @@ def test_the_record_can_be_read_and_reset(wire, simulator):
     assert attachment["sha256"] == put["sha256"]
     assert record["calls"]["put"] == 1
     assert "path" not in put
-    assert wire.request("DELETE", "/record").json == {"attachments": [], "puts": [], "calls": {}}
+    assert wire.request("DELETE", "/record").json == {
+        "attachments": [],
+        "files": [],
+        "messages": [],
+        "puts": [],
+        "calls": {},
+    }
     assert wire.request("GET", made["downloadUrl"]).status == 404
     assert wire.attach()["id"] == made["id"] + 1
     assert len(simulator.attachments) == 1

@@ -1,4 +1,6 @@
-"""`attachd simulator`: the local stand-in for ION and its storage, until it is stopped."""
+"""`attachd simulator`: the local stand-in for ION, Glue and their storage, until it is stopped."""
+
+from typing import Any
 
 import click
 
@@ -23,8 +25,31 @@ def missing_simulator(error: ModuleNotFoundError) -> UserError:
     metavar="P",
     help="Listen on this port of 127.0.0.1; else on any free one.",
 )
-def command(*, port: int) -> int:
-    """Run a local stand-in for ION and its storage on 127.0.0.1, until SIGINT or SIGTERM.
+@click.option(
+    "--glue-upload",
+    type=click.Choice(["put", "post"]),
+    default="put",
+    show_default=True,
+    help="What Glue's upload tickets ask for: a PUT, or a POST of a form.",
+)
+@click.option(
+    "--glue-messages",
+    type=click.Choice(["attachments", "messages"]),
+    default="attachments",
+    show_default=True,
+    help="Glue's sendMessage as on this page of the vendor's; with messages it takes a thread or recipients.",
+)
+@click.option("--glue-unique-by", is_flag=True, help="Let Glue's messages have uniqueBy.")
+@click.option("--glue-metadata", is_flag=True, help="Let Glue's createFile take metadata.")
+@click.option(
+    "--glue-success",
+    type=click.Choice(["204", "200", "201"]),
+    default="204",
+    show_default=True,
+    help="Status of an upload by POST.",
+)
+def command(*, port: int, glue_success: str, **glue: Any) -> int:
+    """Run a local stand-in for ION, Glue and their storage on 127.0.0.1, until SIGINT or SIGTERM.
 
     Prints what to set so that `attachd run` uses it, and where its page is.
     """
@@ -34,7 +59,7 @@ def command(*, port: int) -> int:
         raise missing_simulator(error) from error
     with stop_event() as stop:
         try:
-            serve(port, write, stop)
+            serve(port, write, stop, glue_success=int(glue_success), **glue)
         except OSError as error:
             raise UserError(
                 f"cannot listen on 127.0.0.1:{port}: {error.strerror}",

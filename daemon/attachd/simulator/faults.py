@@ -1,9 +1,11 @@
 """The fault script: which call goes wrong, how, and how often.
 
 A rule is JSON: `{"call": "put", "times": 2, "match": {"filename": "a.jpg"}, "do": "reset"}`.
-`call` is `open`, `put`, `register`, `query` (other GraphQL), `get` (a download), `token` (OAuth) or `any`
-(the default); `times` is 1 unless told; `match` compares the call's arguments by ION's names (`filename`,
-`s3Key`, `entityId`, `id`) as text. The first rule that fits a call is used. `do` is one of
+`call` is `open` (ION or Glue), `put` (the upload, also by a form), `register` (ION), `create` or `message`
+(Glue), `query` (other GraphQL), `get` (a download), `token` (OAuth) or `any` (the default); `times` is 1
+unless told; `match` compares the call's arguments by the vendors' names (ION: `filename`, `s3Key`,
+`entityId`, `id`; Glue: `name`, `contentMD5`, `uploadTicketID`, `text`, `threadID`, and `filename` for all
+four calls) as text. The first rule that fits a call is used. `do` is one of
 
 | do | what happens |
 |---|---|
@@ -20,6 +22,10 @@ A rule is JSON: `{"call": "put", "times": 2, "match": {"filename": "a.jpg"}, "do
 | `"half"` | the work is done, its answer cut in the middle |
 | `"expired"` | `put`: refused as if the URL's time were over |
 | `{"redirect": 302}`, with `"to": URL` if wanted | no work, a redirect to this simulator's `/redirected` |
+| `{"early": 403, "body": ""}` | `put`: that answer before the body is read, then the end of the connection |
+| `{"trickle": 0.01}` | the work is done, its answer comes byte by byte with such pauses (seconds) |
+| `{"error_beside": "text"}` | the work is done, and `errors` stands beside its `data` |
+| `"null_data"` | no work, HTTP 200 with `data: null` and no reason |
 
 Clearing the faults, and a stop, end every silence by closing its connection without any further work.
 """
@@ -29,17 +35,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-CALLS = ("open", "put", "register", "query", "get", "token")
+CALLS = ("open", "put", "register", "create", "message", "query", "get", "token")
 
-_EVERYWHERE = {"status", "delay", "work_then", "reset", "hang", "html", "half", "redirect"}
-_PUT_ONLY = {"reset_mid_body", "etag", "no_etag", "expired"}
-_GRAPHQL_ONLY = {"graphql_error"}
+_EVERYWHERE = {"status", "delay", "work_then", "reset", "hang", "html", "half", "redirect", "trickle"}
+_PUT_ONLY = {"reset_mid_body", "etag", "no_etag", "expired", "early"}
+_GRAPHQL_ONLY = {"graphql_error", "error_beside", "null_data"}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "status": int,
     "delay": (int, float),
     "graphql_error": str,
     "etag": str,
     "redirect": int,
+    "early": int,
+    "trickle": (int, float),
+    "error_beside": str,
 }
 
 

@@ -17,12 +17,19 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from attachd.simulator import mishaps, page
 from attachd.simulator.bodies import Body
 from attachd.simulator.faults import Faults, parse_rule
-from attachd.simulator.ion import Ion, Question
+from attachd.simulator.glue import Glue
+from attachd.simulator.ion import Ion
+from attachd.simulator.posting import Posting
+from attachd.simulator.questions import Question
 from attachd.simulator.replies import Reply, head_of, html_reply, json_reply, plain_page
 from attachd.simulator.storage import Access, Storage
+from attachd.simulator.tickets import FORM_PATH
 from attachd.simulator.tokens import Tokens
 from attachd.simulator.units import parse_unit
 from attachd.simulator.world import World
+
+GLUE_PATH = "/public/graphql"
+"""Where Glue is, as at the vendor's."""
 
 _LARGEST_JSON = 4 * 1024 * 1024
 _STORAGE = "/storage/"
@@ -42,7 +49,10 @@ class Site:
     faults: Faults
     ion: Ion
     tokens: Tokens
+    glue: Glue
+    glue_tokens: Tokens
     storage: Storage
+    posting: Posting
     about: Mapping[str, Any]
 
 
@@ -70,7 +80,9 @@ class Handler(BaseHTTPRequestHandler):
     def _route(self) -> None:
         self.body = Body(cast("BinaryIO", self.rfile), _length(self.headers.get("Content-Length")))
         path = urlsplit(self.path).path
-        if path.startswith(_STORAGE) and self.command in {"GET", "HEAD", "PUT"}:
+        if path.startswith(FORM_PATH) and self.command == "POST":
+            self._form(path.removeprefix(FORM_PATH))
+        elif path.startswith(_STORAGE) and self.command in {"GET", "HEAD", "PUT"}:
             self._storage(unquote(path.removeprefix(_STORAGE)))
         elif path == "/redirected":
             self.world.count(["redirected"])
@@ -83,7 +95,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _graphql_or_nothing(self, path: str) -> None:
         if (self.command, path) == ("POST", "/graphql"):
-            self._graphql()
+            self._graphql(self.site.ion.read, self._answer)
+        elif (self.command, path) == ("POST", GLUE_PATH):
+            self._graphql(self.site.glue.read, self._glue_answer)
         elif (self.command, path) == ("POST", "/oauth/token"):
             self._perform("token", [{}], self._lend)
         else:
@@ -91,31 +105,45 @@ class Handler(BaseHTTPRequestHandler):
             self.send(plain_page("Nothing here", f"{self.command} {path} is not served.", status=status))
 
     def _storage(self, key: str) -> None:
-        split = urlsplit(self.path)
-        access = Access(
-            method=self.command,
-            key=key,
-            query=dict(parse_qsl(split.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in self.headers.items()},
-        )
+        access = self._access(key)
         call = "put" if self.command == "PUT" else "get"
         facts = [{"s3Key": key, "filename": self.world.filename_of(key)}]
         self._perform(call, facts, lambda: self.site.storage.answer(access, self.body))
 
-    def _graphql(self) -> None:
+    def _form(self, ticket_id: str) -> None:
+        access = self._access(ticket_id)
+        ticket = self.world.glue.ticket(ticket_id)
+        facts = [{"s3Key": ticket.key, "filename": ticket.wanted.name}] if ticket else [{"s3Key": ""}]
+        self._perform("put", facts, lambda: self.site.posting.answer(access, self.body))
+
+    def _access(self, key: str) -> Access:
+        return Access(
+            method=self.command,
+            key=key,
+            query=dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True)),
+            headers={name.lower(): ",".join(self.headers.get_all(name, [])) for name in self.headers},
+        )
+
+    def _graphql(
+        self,
+        read: Callable[[str, dict[str, Any], str | None], Question],
+        answer: Callable[[Question | None], Reply],
+    ) -> None:
         is_json = self.headers.get_content_type() == "application/json"
         request = _graphql_request(self._read_json() if is_json else None)
-        question = self.site.ion.read(*request) if request else None
+        question = read(*request) if request else None
         call = question.call if question else "query"
         facts = question.facts if question and question.facts else [{}]
         fields = question.fields if question else ()
-        self._perform(call, facts, lambda: self._answer(question), fields)
+        self._perform(call, facts, lambda: answer(question), fields)
 
     def _lend(self) -> Reply:
         length = self.body.length
         body = b"".join(self.body.blocks()) if length is not None and length <= _LARGEST_JSON else b""
         headers = self.headers
-        return self.site.tokens.lend(headers.get_content_type(), headers.get("Authorization"), body)
+        of_glue = self.site.glue_tokens.knows(body)
+        tokens = self.site.glue_tokens if of_glue else self.site.tokens
+        return tokens.lend(headers.get_content_type(), headers.get("Authorization"), body)
 
     def _answer(self, question: Question | None) -> Reply:
         caller = self.site.ion.caller(self.headers.get("Authorization"))
@@ -124,6 +152,14 @@ class Handler(BaseHTTPRequestHandler):
         if question is None:
             return json_reply({"message": _MALFORMED}, status=400)
         return json_reply(self.site.ion.answer(question, caller))
+
+    def _glue_answer(self, question: Question | None) -> Reply:
+        refusal = self.site.glue.caller(self.headers.get("Authorization"))
+        if refusal is not None:
+            return json_reply({"message": refusal}, status=401)
+        if question is None:
+            return json_reply({"message": _MALFORMED}, status=400)
+        return json_reply(self.site.glue.answer(question))
 
     def _perform(
         self,
@@ -229,6 +265,16 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.sendall(head + body[: len(body) // 2] if body else head[: len(head) // 2])
         self.close_connection = True
 
+    def send_slowly(self, reply: Reply, pause: Callable[[], bool]) -> None:
+        """Send an answer byte by byte, a pause before each; end the connection where it says so."""
+        self.body.drain()
+        body = reply.body if isinstance(reply.body, bytes) else reply.body.read_bytes()
+        for byte in head_of(reply, len(body)) + body:
+            if pause():
+                self.close_connection = True
+                return
+            self.connection.sendall(bytes([byte]))
+
     def read_half(self) -> None:
         """Read half of the request's body."""
         self.body.drain((self.body.length or 0) // 2)
@@ -256,7 +302,7 @@ _ROUTES: dict[tuple[str, str], Callable[[Handler], Reply]] = {
     ("GET", "/world"): Handler.show_world,
     ("POST", "/world"): Handler.learn_units,
 }
-_PATHS = {path for _, path in _ROUTES} | {"/graphql", "/oauth/token"}
+_PATHS = {path for _, path in _ROUTES} | {"/graphql", GLUE_PATH, "/oauth/token"}
 
 
 def _length(text: str | None) -> int | None:

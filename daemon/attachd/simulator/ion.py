@@ -7,27 +7,20 @@ those of authentication as 401 before GraphQL runs.
 import mimetypes
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    GraphQLError,
-    execute_sync,
-    get_operation_ast,
-    parse,
-    validate,
-    value_from_ast_untyped,
-)
+from graphql import GraphQLError
 
 from attachd.simulator import lists, schema, signing, targets
 from attachd.simulator.outside import Outside
+from attachd.simulator.questions import Question, Questions
 from attachd.simulator.tokens import Organization, Tokens
 from attachd.simulator.world import Attachment, World
 
 _TYPES = mimetypes.MimeTypes(()).types_map[True]
+_CALLS = {"createFileAttachment": "register", "requestFileUploadUrl": "open"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,26 +42,6 @@ class Terms:
     outside: Outside | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A GraphQL request, and what it is about.
-
-    Attributes:
-        call: `open` where it asks for an upload URL, `register` where it creates an attachment, else `query`.
-        fields: names of its root fields, in order.
-        facts: the arguments of each root field, those of `input` laid flat.
-        errors: why it cannot be executed; empty where it can.
-    """
-
-    call: str
-    fields: tuple[str, ...]
-    facts: tuple[dict[str, Any], ...]
-    errors: tuple[GraphQLError, ...]
-    document: DocumentNode | None
-    variables: dict[str, Any]
-    operation: str | None
-
-
 class Ion:
     """Answers GraphQL requests for one simulator; the world is its memory.
 
@@ -81,11 +54,10 @@ class Ion:
         self._tokens = tokens
         self._terms = terms
         self._base_url = base_url
-        self._schema = schema.build(
+        built = schema.build(
             text_ids=terms.ids.as_text, listing=terms.listing, users=terms.tells_organization
         )
-        self._compiled = lru_cache(maxsize=256)(self._compile)
-        self._root: dict[str, Callable[..., Any]] = {
+        root: dict[str, Callable[..., Any]] = {
             "requestFileUploadUrl": self._request_upload,
             "createFileAttachment": self._create_attachment,
             "fileAttachment": self._file_attachment,
@@ -96,6 +68,7 @@ class Ion:
             "currentUser": self._current_user,
             **{kind: partial(self._object, kind) for kind in targets.KINDS},
         }
+        self._questions = Questions(built, root, _CALLS)
 
     def caller(self, authorization: str | None) -> Organization | str:
         """Say who asks, or, in the vendor's words, why an Authorization header is not accepted."""
@@ -110,44 +83,14 @@ class Ion:
 
     def read(self, query: str, variables: dict[str, Any], operation: str | None) -> Question:
         """Parse and validate a request without executing it."""
-        document, errors = self._compiled(query)
-        chosen = get_operation_ast(document, operation) if document else None
-        nodes = chosen.selection_set.selections if chosen else ()
-        roots = [node for node in nodes if isinstance(node, FieldNode)]
-        fields = tuple(node.name.value for node in roots)
-        return Question(
-            call=_call(fields),
-            fields=fields,
-            facts=tuple(_arguments(node, variables) for node in roots),
-            errors=errors,
-            document=document,
-            variables=variables,
-            operation=operation,
-        )
+        return self._questions.read(query, variables, operation)
 
     def answer(self, question: Question, caller: Organization) -> dict[str, Any]:
         """Execute a request of somebody and give the answer as JSON values."""
-        if question.errors or question.document is None:
-            return {"errors": [error.formatted for error in question.errors]}
-        result = execute_sync(
-            self._schema,
-            question.document,
-            root_value=self._root,
-            context_value=caller,
-            variable_values=question.variables,
-            operation_name=question.operation,
-        )
-        return dict(result.formatted)
-
-    def _compile(self, query: str) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
-        try:
-            document = parse(query)
-        except GraphQLError as error:
-            return None, (error,)
-        return document, tuple(validate(self._schema, document))
+        return self._questions.answer(question, caller)
 
     def _request_upload(self, _info: object, filename: str) -> dict[str, str]:
-        if not filename or not _is_unicode(filename):
+        if not filename or not is_unicode(filename):
             raise GraphQLError("filename must be a name in valid Unicode")
         key = self._world.issue(filename)
         content_type = content_type_of(filename)
@@ -257,17 +200,6 @@ def content_type_of(filename: str) -> str:
     return _TYPES.get(PurePosixPath(filename).suffix.lower(), "application/octet-stream")
 
 
-def _call(fields: tuple[str, ...]) -> str:
-    if "createFileAttachment" in fields:
-        return "register"
-    return "open" if "requestFileUploadUrl" in fields else "query"
-
-
-def _arguments(node: FieldNode, variables: dict[str, Any]) -> dict[str, Any]:
-    values = {each.name.value: value_from_ast_untyped(each.value, variables) for each in node.arguments or ()}
-    nested = values.pop("input", None)
-    return {**values, **nested} if isinstance(nested, dict) else values
-
-
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Say whether a text can be written as UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,5 +1,6 @@
 """How each fault is played out on a connection."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -36,6 +37,10 @@ class Exchange(Protocol):
 
     def send_half(self, reply: Reply) -> None:
         """Begin to answer, then close the connection."""
+        ...
+
+    def send_slowly(self, reply: Reply, pause: Callable[[], bool]) -> None:
+        """Answer byte by byte, waiting before each; where `pause` says so, close the connection instead."""
         ...
 
     def read_half(self) -> None:
@@ -99,9 +104,29 @@ def _graphql_error(fault: Fault, exchange: Exchange, _work: Work) -> None:
     exchange.send(json_reply({"data": None, "errors": [{"message": _value(fault)}]}))
 
 
+def _error_beside(fault: Fault, exchange: Exchange, work: Work) -> None:
+    reply = work()
+    answer = json.loads(reply.body) if isinstance(reply.body, bytes) else {}
+    answer["errors"] = [*answer.get("errors", []), {"message": _value(fault)}]
+    exchange.send(json_reply(answer, status=reply.status))
+
+
+def _null_data(_fault: Fault, exchange: Exchange, _work: Work) -> None:
+    exchange.send(json_reply({"data": None}))
+
+
+def _early(fault: Fault, exchange: Exchange, _work: Work) -> None:
+    body = str(_part(fault, "body")).encode()
+    exchange.send(Reply(status=_value(fault), body=body, closing=True))
+
+
+def _trickle(fault: Fault, exchange: Exchange, work: Work) -> None:
+    exchange.send_slowly(work(), lambda: fault.released.wait(float(_value(fault))))
+
+
 def _etag(fault: Fault, exchange: Exchange, work: Work) -> None:
     reply = work()
-    if reply.status == 200:
+    if reply.status < 300:
         exchange.world.retag(exchange.facts[0]["s3Key"], _value(fault))
         reply = replace(reply, headers={**reply.headers, "ETag": f'"{_value(fault)}"'})
     exchange.send(reply)
@@ -135,6 +160,10 @@ def _value(fault: Fault) -> Any:
     return fault.do[fault.kind] if isinstance(fault.do, dict) else None
 
 
+def _part(fault: Fault, name: str) -> Any:
+    return fault.do.get(name, "") if isinstance(fault.do, dict) else ""
+
+
 def _scripted(do: Any) -> Reply:
     headers = {str(name): str(value) for name, value in do.get("headers", {}).items()}
     return Reply(status=do["status"], headers=headers, body=str(do.get("body", "")).encode())
@@ -154,4 +183,8 @@ _PLAYS: dict[str, Callable[[Fault, Exchange, Work], None]] = {
     "half": _half,
     "expired": _expired,
     "redirect": _redirect,
+    "early": _early,
+    "trickle": _trickle,
+    "error_beside": _error_beside,
+    "null_data": _null_data,
 }

@@ -1,18 +1,18 @@
-"""Real S3 behind the simulator's ION: URLs signed for it, and a HEAD where ION validates an upload.
+"""Real S3 behind the simulator: URLs and forms signed for it, and a HEAD where an upload is looked at.
 
 The signature is that of "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)" in the
 S3 API reference, with the standard library alone. The bytes never pass through the simulator.
 """
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from urllib.parse import quote, urlsplit
 
-from attachd.simulator.signing import ALGORITHM, Subject
+from attachd.simulator.signing import Subject
+from attachd.simulator.sigv4 import ALGORITHM, STAMP, Signer
 
 _TIMEOUT = 10.0
 
@@ -40,6 +40,16 @@ class Outside:
         path = f"/{self.bucket}/{subject.key}" if subject.key else f"/{self.bucket}"
         return f"{self.endpoint}{self._signed(path, subject, now=now, lifetime=lifetime)}"
 
+    @property
+    def form_url(self) -> str:
+        """Give the address that takes forms."""
+        return f"{self.endpoint}/{self.bucket}"
+
+    @property
+    def signer(self) -> Signer:
+        """Give whose key signs."""
+        return Signer(access_key=self.access_key, secret_key=self.secret_key, region=self.region)
+
     def etag(self, key: str, *, now: float) -> str | None:
         """Ask storage for the ETag of an object, without its quotes; None where there is no object.
 
@@ -63,9 +73,9 @@ class Outside:
         return (answer.getheader("ETag") or "").strip('"')
 
     def _signed(self, path: str, subject: Subject, *, now: float, lifetime: int) -> str:
-        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-        scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
-        headers = {"host": urlsplit(self.endpoint).netloc}
+        stamp = datetime.fromtimestamp(now, UTC).strftime(STAMP)
+        scope = self.signer.scope(stamp)
+        headers = {"host": urlsplit(self.endpoint).netloc, **dict(subject.headers)}
         if subject.content_type:
             headers["content-type"] = subject.content_type
         query = {
@@ -73,18 +83,11 @@ class Outside:
             "X-Amz-Credential": f"{self.access_key}/{scope}",
             "X-Amz-Date": stamp,
             "X-Amz-Expires": str(lifetime),
-            "X-Amz-SignedHeaders": ";".join(sorted(headers)),
+            "X-Amz-SignedHeaders": subject.signed_headers,
         }
         request = _canonical(subject.method, path, query, headers)
         text = "\n".join([ALGORITHM, stamp, scope, hashlib.sha256(request.encode()).hexdigest()])
-        signature = hmac.new(self._key(scope), text.encode(), hashlib.sha256).hexdigest()
-        return f"{_path(path)}?{_query(query)}&X-Amz-Signature={signature}"
-
-    def _key(self, scope: str) -> bytes:
-        key = f"AWS4{self.secret_key}".encode()
-        for part in scope.split("/"):
-            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        return key
+        return f"{_path(path)}?{_query(query)}&X-Amz-Signature={self.signer.sign(scope, text)}"
 
 
 def _canonical(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:

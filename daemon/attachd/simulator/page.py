@@ -1,12 +1,12 @@
-"""The page for people: what was attached where, and how to reach this simulator."""
+"""The page for people: what was attached where, which messages came, and how to reach this simulator."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from string import Template
 from typing import Any
 
 _SHOWN = 500
-"""How many attachments the page lists, the newest first."""
+"""How many of each kind the page lists, the newest first."""
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -39,12 +39,17 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 </style>
 </head>
 <body>
-<h1>Simulator of ION and its storage</h1>
-<p>A local stand-in: nothing here reaches a real ION.</p>
-<p>GraphQL: <code>$graphql_url</code> &nbsp; token: <code>$token</code> &nbsp; OAuth:
-<code>$token_url</code></p>
-<h2>Attachments ($count)</h2>
+<h1>Simulator of ION, Glue and their storage</h1>
+<p>A local stand-in: nothing here reaches a real ION or a real Glue.</p>
+<p>ION: <code>$graphql_url</code> &nbsp; token: <code>$token</code></p>
+<p>Glue: <code>$glue_url</code> &nbsp; token: <code>$glue_token</code></p>
+<p>OAuth for both: <code>$token_url</code></p>
+<h2>Attachments at ION ($count)</h2>
 <div class="card">$attachments</div>
+<h2>Files at Glue ($file_count)</h2>
+<div class="card">$files</div>
+<h2>Messages at Glue ($message_count)</h2>
+<div class="card">$messages</div>
 <h2>Calls</h2>
 <div class="card">$calls</div>
 <h2>Faults still to come</h2>
@@ -53,6 +58,9 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 <p>Entity id = kind &times; 1,000,000 + object id: run step 42 has the entity 1000042. Ids 1 to 999999 exist
 for run steps, runs, procedures, steps, parts and run step fields, except the unknown ones ($unknown), which
 answer null. Attaching to the forbidden ones ($forbidden) is &ldquo;Permission denied&rdquo;.</p>
+<p>At Glue every thread, user and group of any name exists (<code>thr_&hellip;</code>,
+<code>usr_&hellip;</code>, <code>grp_&hellip;</code>), except <code>thr_unknown&hellip;</code> and so on;
+<code>thr_locked&hellip;</code> take no message; the workspace is <code>wks_simulator</code>.</p>
 <p>As JSON: <code>GET /record</code>, <code>GET /faults</code>. To begin anew:
 <code>DELETE /record</code>.</p>
 </body>
@@ -66,17 +74,28 @@ def render(record: Mapping[str, Any], faults: Sequence[Mapping[str, Any]], about
     Args:
         record: as `World.record` gives it.
         faults: as `Faults.left` gives them.
-        about: `graphql_url`, `token_url`, `token`, `unknown` and `forbidden` (object ids).
+        about: `graphql_url`, `token`, `glue_url`, `glue_token`, `token_url`, and the object ids `unknown` and
+            `forbidden`.
     """
     attachments = [_attachment_row(each) for each in reversed(record["attachments"][-_SHOWN:])]
+    files, messages = record["files"], record["messages"]
+    names = {file["id"]: file["name"] for file in files}
     calls = [_row(name, count) for name, count in record["calls"].items()]
     scripted = [_row(each["call"], each["times"], each["match"] or "", each["do"]) for each in faults]
     return _PAGE.substitute(
         count=len(record["attachments"]),
         attachments=_table(("Id", "File", "Attached to", "Bytes", "SHA-256", "At"), attachments),
+        file_count=len(files),
+        files=_table(("Id", "File", "Type", "Bytes", "SHA-256", "At"), _newest(map(_file_row, files))),
+        message_count=len(messages),
+        messages=_table(
+            ("Id", "Text", "Thread", "Files", "At"), _newest(_message_row(each, names) for each in messages)
+        ),
         calls=_table(("Call", "Times"), calls),
         faults=_table(("Call", "Times", "Where", "What"), scripted),
         graphql_url=html.escape(str(about["graphql_url"])),
+        glue_url=html.escape(str(about["glue_url"])),
+        glue_token=html.escape(str(about["glue_token"])),
         token_url=html.escape(str(about["token_url"])),
         token=html.escape(str(about["token"])),
         unknown=html.escape(_span(about["unknown"])),
@@ -96,6 +115,22 @@ def _attachment_row(attachment: Mapping[str, Any]) -> str:
         f"<td>{html.escape(attachment['at'][11:19])}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _file_row(file: Mapping[str, Any]) -> str:
+    size, sha256 = f"{file['content_length']:,}", (file["sha256"] or "kept outside")[:16]
+    return _row(file["id"], file["name"], file["content_type"], size, sha256, file["at"][11:19])
+
+
+def _message_row(message: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    thread = message["thread"] or {}
+    where = thread.get("subject") or thread.get("id", "")
+    files = ", ".join(names.get(each, each) for each in message["attachments"])
+    return _row(message["id"], message["text"], where, files, message["at"][11:19])
+
+
+def _newest(rows: Iterable[str]) -> list[str]:
+    return list(rows)[: -_SHOWN - 1 : -1]
 
 
 def _table(titles: Sequence[str], rows: Sequence[str]) -> str:

@@ -2,8 +2,9 @@
 
 It speaks on loopback only. `GET /` is a page for people, `GET /record` and `DELETE /record` the record of
 what happened, `GET`, `POST` and `DELETE /faults` the fault script (see `faults`), `GET` and `POST /world` the
-units it has learned (see `units`), `POST /graphql` is ION, `POST /oauth/token` lends tokens (see `tokens`),
-and everything under `/storage/` is the storage behind its signed URLs. Which object ids exist: see `targets`.
+units it has learned (see `units`), `POST /graphql` is ION, `POST /public/graphql` Glue, `POST /oauth/token`
+lends tokens for both (see `tokens`), and everything under `/storage/` is the storage behind signed URLs.
+Which ids exist: see `targets` for ION's and `glue_memory` for Glue's.
 """
 
 import tempfile
@@ -13,30 +14,37 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from attachd.simulator.faults import Faults, parse_rule
-from attachd.simulator.handler import Handler, Site
+from attachd.simulator.glue import Glue
+from attachd.simulator.glue_memory import WORKSPACE, File, Message
+from attachd.simulator.glue_schema import Manner, Switches
+from attachd.simulator.handler import GLUE_PATH, Handler, Site
 from attachd.simulator.ion import Ion, Terms
 from attachd.simulator.listener import Listener
 from attachd.simulator.outside import Outside
+from attachd.simulator.posting import Posting
+from attachd.simulator.shelf import Shelf
 from attachd.simulator.storage import Storage
 from attachd.simulator.targets import Ids
-from attachd.simulator.tokens import Client, Organization, Tokens
+from attachd.simulator.tickets import Tickets
+from attachd.simulator.tokens import GLUE_CLIENT, Client, Organization, Tokens
 from attachd.simulator.world import Attachment, Stored, World
 
 TOKEN = "simulator-token"  # noqa: S105 - public on purpose: it opens nothing but a simulator
+GLUE_TOKEN = "simulator-glue-token"  # noqa: S105 - public on purpose: it opens nothing but a simulator
 
 
 class Simulator:
-    """A strict local ION with its storage, on 127.0.0.1.
+    """A strict local ION and a strict local Glue with their storage, on 127.0.0.1.
 
     It may be started again after a stop, at the same address: the record and what ION knows stay, the bytes
     that were stored do not. Also a context manager.
 
     Args:
         port: 0 for any free one.
-        token: one that is accepted and never ends.
+        token: one that ION accepts and that never ends.
         tokens: more of them, each with the domain of its organization.
         seed: makes storage keys and signatures repeatable; empty: random ones.
         ids: which objects exist, see `targets`.
@@ -48,6 +56,12 @@ class Simulator:
         clock: UNIX time in seconds, by which URLs expire.
         listing: how ION lists attachments: `none`, `entity` or `filters`, see `lists`.
         storage: a real S3 service that the URLs lead to; None for the simulator's own storage.
+        glue_token: one that Glue accepts, and ION does not, and that never ends.
+        glue_client: who is lent tokens for Glue at `token_url`.
+        glue: what Glue is like, see `glue_schema`.
+
+    Raises:
+        ValueError: a switch of Glue has an unknown value.
     """
 
     def __init__(  # noqa: PLR0913 - what one simulator is like, given by keyword
@@ -65,6 +79,9 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         listing: str = "none",
         storage: Outside | None = None,
+        glue_token: str = GLUE_TOKEN,
+        glue_client: Client = GLUE_CLIENT,
+        **glue: Unpack[Switches],
     ) -> None:
         self.token = token
         self._port = port
@@ -78,6 +95,9 @@ class Simulator:
         self._tokens = _tokens(
             {token: organization, **(tokens or {})}, organization_id, client or Client(), clock
         )
+        self.glue_token = glue_token
+        self._manner = Manner.of(glue)
+        self._glue_tokens = _glue_tokens(glue_token, glue_client, clock)
         self._world = World(seed=seed, clock=clock)
         self._faults = Faults()
         self._running: _Running | None = None
@@ -120,6 +140,11 @@ class Simulator:
         return f"{self.url}/graphql"
 
     @property
+    def glue_url(self) -> str:
+        """Give Glue's address."""
+        return f"{self.url}{GLUE_PATH}"
+
+    @property
     def token_url(self) -> str:
         """Give the address that lends tokens."""
         return f"{self.url}/oauth/token"
@@ -127,6 +152,7 @@ class Simulator:
     def expire_tokens(self) -> None:
         """End every token that was lent so far."""
         self._tokens.end_all()
+        self._glue_tokens.end_all()
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
@@ -135,14 +161,24 @@ class Simulator:
 
     @property
     def puts(self) -> tuple[Stored, ...]:
-        """Give every accepted PUT in the order of completion."""
+        """Give every accepted upload, by PUT or by a form, in the order of completion."""
         return self._world.puts
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Give every file at Glue in the order of creation."""
+        return self._world.glue.files
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Give every message at Glue in the order of sending."""
+        return self._world.glue.messages
 
     @property
     def call_counts(self) -> Counter[str]:
         """Give how often each call and each GraphQL root field was asked for, refused ones included.
 
-        Calls are `open`, `put`, `register`, `query` (other GraphQL), `get`, `token` and `redirected`.
+        Calls are those of the fault script, and `redirected`.
         """
         return self._world.calls
 
@@ -191,11 +227,11 @@ class Simulator:
         self._faults.clear()
 
     def reset(self) -> None:
-        """Forget attachments, stored objects and counters."""
+        """Forget attachments, files, messages, stored objects and counters."""
         self._world.reset()
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:
-        """Wait until the predicate holds, looked at after each call, PUT and attachment.
+        """Wait until the predicate holds, looked at after each call, upload, attachment, file and message.
 
         Args:
             predicate: may read this simulator; must not wait itself.
@@ -207,21 +243,32 @@ class Simulator:
         return self._world.wait_for(predicate, timeout)
 
     def _site(self, url: str, directory: Path) -> Site:
+        shelf = Shelf(directory)
         return Site(
             url=url,
             world=self._world,
             faults=self._faults,
             ion=Ion(self._world, self._terms, self._tokens, url),
             tokens=self._tokens,
-            storage=Storage(self._world, directory),
+            glue=self._glue(url),
+            glue_tokens=self._glue_tokens,
+            storage=Storage(self._world, shelf),
+            posting=Posting(self._world, shelf),
             about={
                 "graphql_url": f"{url}/graphql",
+                "glue_url": f"{url}{GLUE_PATH}",
+                "glue_token": self.glue_token,
                 "token_url": f"{url}/oauth/token",
                 "token": self.token,
                 "unknown": self._terms.ids.unknown,
                 "forbidden": self._terms.ids.forbidden,
             },
         )
+
+    def _glue(self, url: str) -> Glue:
+        outside, lifetime = self._terms.outside, self._terms.url_lifetime
+        tickets = Tickets(self._world, self._manner, base_url=url, outside=outside, lifetime=lifetime)
+        return Glue(self._world, self._manner, tokens=self._glue_tokens, tickets=tickets, outside=outside)
 
 
 class _Running:
@@ -250,7 +297,14 @@ def _tokens(domains: Mapping[str, str], first_id: int, client: Client, clock: Ca
     return Tokens(owners, next(iter(owners.values())), client, clock)
 
 
-def serve(port: int, announce: Callable[[str], None], stop: threading.Event) -> None:
+def _glue_tokens(token: str, client: Client, clock: Callable[[], float]) -> Tokens:
+    workspace = Organization(1, WORKSPACE)
+    return Tokens({token: workspace}, workspace, client, clock, prefix="lent-glue-token")
+
+
+def serve(
+    port: int, announce: Callable[[str], None], stop: threading.Event, **glue: Unpack[Switches]
+) -> None:
     """Run a simulator until `stop` is set; the command `attachd simulator`.
 
     Args:
@@ -261,8 +315,10 @@ def serve(port: int, announce: Callable[[str], None], stop: threading.Event) -> 
     Raises:
         OSError: the port is taken.
     """
-    with Simulator(port) as simulator:
+    with Simulator(port, **glue) as simulator:
         announce(f"export ION_URL={simulator.graphql_url}")
         announce(f"export ION_TOKEN={simulator.token}")
+        announce(f"export GLUE_URL={simulator.glue_url}")
+        announce(f"export GLUE_TOKEN={simulator.glue_token}")
         announce(f"# What arrives is shown at {simulator.url}/")
         stop.wait()

@@ -1,7 +1,7 @@
-"""Signed storage URLs in the manner of Amazon S3: bound to method, key, Content-Type and a span of time.
+"""Signed storage URLs in the manner of Amazon S3: bound to method, key, headers and a span of time.
 
 Pure: the time is an argument. The query parameters bear the names of AWS Signature Version 4 ("Authenticating
-requests: using query parameters"), and tampering with any of them, with the key or with the Content-Type
+requests: using query parameters"), and tampering with any of them, with the key or with a signed header
 breaks the signature; the signed text itself is simpler than Amazon's: only this simulator checks it.
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
+from attachd.simulator.sigv4 import ALGORITHM, STAMP
+
 ACCESS_KEY_ID = "SIMULATORACCESSKEY"
-ALGORITHM = "AWS4-HMAC-SHA256"
-_DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 _REQUIRED = (
     "X-Amz-Algorithm",
     "X-Amz-Credential",
@@ -33,11 +33,19 @@ class Subject:
         method: `PUT` or `GET`.
         key: the storage object's key.
         content_type: the Content-Type a PUT must bear; empty for GET.
+        headers: further headers it must bear, names in lower case.
     """
 
     method: str
     key: str
     content_type: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def signed_headers(self) -> str:
+        """Name the headers that the signature covers, as `X-Amz-SignedHeaders` does."""
+        names = ["host", *(name for name, _ in self.headers)]
+        return ";".join(sorted([*names, "content-type"] if self.content_type else names))
 
 
 def path_of(key: str) -> str:
@@ -47,13 +55,13 @@ def path_of(key: str) -> str:
 
 def signed_path(secret: bytes, subject: Subject, *, now: float, lifetime: int) -> str:
     """Give path and query of a URL that allows the subject from now on for `lifetime` seconds."""
-    date = datetime.fromtimestamp(now, UTC).strftime(_DATE_FORMAT)
+    date = datetime.fromtimestamp(now, UTC).strftime(STAMP)
     query = {
         "X-Amz-Algorithm": ALGORITHM,
         "X-Amz-Credential": f"{ACCESS_KEY_ID}/{date[:8]}/local/s3/aws4_request",
         "X-Amz-Date": date,
         "X-Amz-Expires": str(lifetime),
-        "X-Amz-SignedHeaders": "content-type;host" if subject.content_type else "host",
+        "X-Amz-SignedHeaders": subject.signed_headers,
     }
     query["X-Amz-Signature"] = _signature(secret, subject, query)
     return f"{path_of(subject.key)}?{urlencode(query)}"
@@ -67,7 +75,7 @@ def is_signed(query: Mapping[str, str]) -> bool:
 def expires_at(query: Mapping[str, str]) -> float | None:
     """Give the UNIX time at which the query says the URL ends, or None where that cannot be read."""
     try:
-        signed = datetime.strptime(query["X-Amz-Date"], _DATE_FORMAT).replace(tzinfo=UTC)
+        signed = datetime.strptime(query["X-Amz-Date"], STAMP).replace(tzinfo=UTC)
         return signed.timestamp() + int(query["X-Amz-Expires"])
     except ValueError:
         return None
@@ -83,5 +91,6 @@ def matches(secret: bytes, subject: Subject, query: Mapping[str, str]) -> bool:
 
 def _signature(secret: bytes, subject: Subject, query: Mapping[str, str]) -> str:
     others = [f"{name}={query[name]}" for name in _REQUIRED if name != "X-Amz-Signature"]
-    text = "\n".join([subject.method, subject.key, subject.content_type, *others])
+    headers = [f"{name}:{value}" for name, value in subject.headers]
+    text = "\n".join([subject.method, subject.key, subject.content_type, *others, *headers])
     return hmac.new(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -2,7 +2,8 @@
 
 The endpoint takes a client's credentials in a form (sections 4.4 and 2.3.1), refuses as section 5.2 says, and
 lends tokens that end after `expires_in` seconds. Vendor pages: a token comes from a Keycloak server, and the
-API refuses with 401 before GraphQL runs.
+API refuses with 401 before GraphQL runs. Glue's client must also name a workspace as `subject` and a
+`redirect_uri` (vendor page on OAuth).
 """
 
 import threading
@@ -35,6 +36,13 @@ class Client:
     fields: tuple[tuple[str, str], ...] = ()
 
 
+GLUE_CLIENT = Client(
+    id="simulator-glue-client",
+    fields=(("subject", "wks_simulator"), ("redirect_uri", "http://127.0.0.1/callback")),
+)
+"""Glue's client, as long as nobody asks for another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Organization:
     """Whom a token belongs to."""
@@ -51,6 +59,7 @@ class Tokens:
         lends: the organization of tokens that are lent.
         client: who is lent tokens.
         clock: UNIX time in seconds, by which tokens end.
+        prefix: what lent tokens begin with.
     """
 
     def __init__(
@@ -59,12 +68,15 @@ class Tokens:
         lends: Organization,
         client: Client,
         clock: Callable[[], float],
+        *,
+        prefix: str = "lent-token",
     ) -> None:
         self._lock = threading.Lock()
         self._accepted = dict(accepted)
         self._lends = lends
         self._client = client
         self._clock = clock
+        self._prefix = prefix
         self._lent: dict[str, float] = {}
 
     def organization_of(self, token: str) -> Organization | None:
@@ -78,6 +90,11 @@ class Tokens:
         """Say whether a token was lent out once."""
         with self._lock:
             return token in self._lent
+
+    def knows(self, body: bytes) -> bool:
+        """Say whether a form comes from the client of these tokens."""
+        form = Form.of(body)
+        return form is not None and form.fields.get("client_id") == self._client.id
 
     def end_all(self) -> None:
         """End every token that was lent so far."""
@@ -102,7 +119,7 @@ class Tokens:
 
     def _lent_anew(self) -> Reply:
         with self._lock:
-            token = f"lent-token-{len(self._lent) + 1}"
+            token = f"{self._prefix}-{len(self._lent) + 1}"
             self._lent[token] = self._clock() + self._client.lifetime
         answer: dict[str, Any] = {"access_token": token, "token_type": "Bearer"}
         if self._client.tells_lifetime:

@@ -1,7 +1,7 @@
 """What the stand-in remembers: issued keys, stored objects, attachments and how often it was called.
 
 One `World` belongs to one simulator; its condition guards everything in it, and every change wakes those who
-wait in `wait_for`. ION's own rules are not here but in `ion` and `storage`.
+wait in `wait_for`. The rules are not here but in `ion`, `glue` and `storage`.
 """
 
 import hashlib
@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from attachd.simulator.glue_memory import GlueMemory
+from attachd.simulator.shelf import Kept
 from attachd.simulator.targets import Target
 from attachd.simulator.units import Units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """The bytes of one accepted PUT.
+    """The bytes of one accepted upload, a PUT or a form.
 
     Attributes:
         path: where they lie; gone once the simulator was stopped.
@@ -72,6 +74,7 @@ class World:
 
     Attributes:
         units: what it has learned of units, their runs and steps; a reset leaves them.
+        glue: what its Glue remembers.
     """
 
     def __init__(self, *, seed: str, clock: Callable[[], float]) -> None:
@@ -79,6 +82,7 @@ class World:
         self._seed = seed or secrets.token_hex()
         self.units = Units()
         self._changed = threading.Condition()
+        self.glue = GlueMemory(self._changed, self.now)
         self._issued: dict[str, str] = {}
         self._spent: set[str] = set()
         self._stored: dict[str, Stored] = {}
@@ -92,12 +96,12 @@ class World:
         """Give the key that signs URLs."""
         return hashlib.sha256(f"secret/{self._seed}".encode()).digest()
 
-    def issue(self, filename: str) -> str:
-        """Make up the storage key for one upload; it is never given twice."""
+    def issue(self, filename: str, *, in_key: bool = True) -> str:
+        """Make up the storage key for one upload, with the filename in it or not; it is never given twice."""
         with self._changed:
             number = len(self._issued) + 1
             token = hashlib.sha256(f"{self._seed}/{number}".encode()).hexdigest()[:12]
-            key = f"uploads/{token}/{filename}"
+            key = f"uploads/{token}/{filename}" if in_key else f"files/{token}"
             self._issued[key] = filename
             return key
 
@@ -113,12 +117,24 @@ class World:
         with self._changed:
             return self._issued.get(key, "")
 
-    def store(self, stored: Stored) -> None:
-        """Remember an accepted PUT."""
+    def keep(self, key: str, content_type: str, kept: Kept) -> Stored:
+        """Remember an accepted upload."""
         with self._changed:
-            self._stored[stored.s3_key] = stored
+            stored = Stored(
+                s3_key=key,
+                filename=self.filename_of(key),
+                content_type=content_type,
+                path=kept.path,
+                size=kept.size,
+                sha256=kept.sha256,
+                md5=kept.md5,
+                etag=kept.md5,
+                at=self.now(),
+            )
+            self._stored[key] = stored
             self._puts.append(stored)
             self._changed.notify_all()
+            return stored
 
     def retag(self, key: str, etag: str) -> None:
         """Give a stored object another ETag, as storage with encryption does."""
@@ -172,7 +188,7 @@ class World:
 
     @property
     def puts(self) -> tuple[Stored, ...]:
-        """Give every accepted PUT in the order of completion."""
+        """Give every accepted upload in the order of completion."""
         with self._changed:
             return tuple(self._puts)
 
@@ -183,15 +199,17 @@ class World:
             return Counter(self._calls)
 
     def record(self) -> dict[str, Any]:
-        """Give attachments, PUTs and counters as JSON values."""
+        """Give attachments, files, messages, uploads and counters as JSON values."""
         with self._changed:
             attachments = [asdict(each) for each in self._attachments.values()]
             puts = [_public(each) for each in self._puts]
-            return {"attachments": attachments, "puts": puts, "calls": dict(sorted(self._calls.items()))}
+            calls = dict(sorted(self._calls.items()))
+            return {"attachments": attachments, **self.glue.record(), "puts": puts, "calls": calls}
 
     def reset(self) -> None:
-        """Forget attachments, stored objects and counters; ids and keys go on counting."""
+        """Forget attachments, files, messages, stored objects and counters; ids and keys go on counting."""
         with self._changed:
+            self.glue.reset()
             for stored in self._stored.values():
                 stored.path.unlink(missing_ok=True)
             self._stored.clear()
