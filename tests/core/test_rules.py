@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from attachd.core.paths import escape
 from attachd.core.patterns import compile_pattern, compile_regex
 from attachd.core.rules import Example, FileFacts, Rule, built_ins, judge, planned, refusal, run_example
-from attachd.core.templates import BUILT_INS, parse_filename, parse_template
+from attachd.core.templates import BUILT_INS, Form, parse_filename, parse_template
 from attachd.model import PlannedDelivery
 
 FACTS = FileFacts(
@@ -250,3 +250,43 @@ def test_every_name_is_planned_or_refused(segments):
     if made is not None:
         assert made.filename == escape(facts.path.rpartition("/")[2])
         assert made.target["run_step"].encode()
+
+
+def test_the_settings_of_a_rule_go_with_the_delivery():
+    """What to do about duplicates and changes is decided by the rule that planned it."""
+    (made,) = planned(
+        judge([rule("r", "**", target="1", dedupe=False, ignores_changes=True, max_versions=3)], FACTS)
+    )
+    assert (made.dedupe, made.ignores_changes, made.max_versions) == (False, True, 3)
+
+
+def test_days_are_those_of_the_service():
+    """A late evening in London is the next day in Kiritimati."""
+    values = built_ins(replace(FACTS, timezone=timezone(timedelta(hours=14))))
+    assert (values["date"], values["file_date"]) == ("2026-02-02", "2026-02-01")
+
+
+def test_what_a_later_rule_would_capture_is_told():
+    """`explain` shows it beside the rule that was not looked at."""
+    later = judge([rule("first", "**", target="1"), PHOTOS], FACTS)[1]
+    assert later.captures == {"station": "st-3", "x": "42"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("a b/x.jpg", "a b"), ("a,b/x.jpg", "a,b"), ("x.jpg", "")], ids=repr
+)
+def test_an_id_is_refused_where_it_is_none(path, value):
+    """The value is shown; a group that took no part in the match has none."""
+    made = rule("r", regex="(?:(?P<x>[^/]+)/)?[^/]+", filename="f")
+    target = parse_template("id-{x}", allowed={"x"}, form=Form.ID)
+    made = replace(made, target={"run_step": target})
+    (verdict,) = judge([made], at(path))
+    assert verdict.reason == f"target.run_step takes an id, and {{x}} is '{value}'"
+
+
+def test_a_hash_that_nobody_has_made_yet_is_asked_for():
+    """It says what is missing; two dots are no filename either."""
+    (verdict,) = judge([rule("r", "**", target="1", filename="{sha256}")], FACTS)
+    assert verdict.reason == "the filename asks for {sha256}, and the file has not been read yet"
+    (verdict,) = judge([rule("r", "{x}", target="1", filename=" {x} ")], at(".."))
+    assert verdict.planned is None

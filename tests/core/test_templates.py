@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attachd.core.templates import AFTER_HASH, BUILT_INS, TemplateError, parse_filename, parse_template
+from attachd.core.templates import (
+    AFTER_HASH,
+    BUILT_INS,
+    Form,
+    TemplateError,
+    parse_filename,
+    parse_template,
+)
 
 ALLOWED = {"station", "run", *BUILT_INS} - AFTER_HASH
 
@@ -116,3 +123,31 @@ def test_doubled_braces_carry_any_text(before, value):
     """Any text can be written in a template, and any value goes through unchanged."""
     escaped = before.replace("{", "{{").replace("}", "}}")
     assert parse_template(escaped + "{a}", allowed={"a"}).render({"a": value}) == before + value
+
+
+def test_a_value_that_is_no_id_is_named():
+    """The first of them; a template of any other form takes every value."""
+    template = parse_template("{run}-{station}", allowed=ALLOWED, form=Form.ID)
+    assert template.unfit({"run": "1", "station": "a"}) is None
+    assert template.unfit({"run": "1"}) == "station"
+    assert template.unfit({"run": "1", "station": "a b"}) == "station"
+    assert parse_template("{run}", allowed=ALLOWED).unfit({}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "offset", "hint"),
+    [
+        (
+            "a{dir}",
+            "{dir} cannot stand in a filename, because it brings slashes along",
+            1,
+            "use {file}, and captures for the segments before it",
+        ),
+        ("a/b/c", "a filename cannot have a slash", 1, "write - or _ in its place"),
+    ],
+)
+def test_a_filename_without_slashes_is_shown_the_way(text, message, offset, hint):
+    """The first place that is wrong, and what to write there."""
+    with pytest.raises(TemplateError) as caught:
+        parse_filename(text, allowed=BUILT_INS)
+    assert (caught.value.message, caught.value.offset, caught.value.hint) == (message, offset, hint)

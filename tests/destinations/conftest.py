@@ -15,7 +15,7 @@ import pytest
 
 from attachd.core.protocols import Upload
 from attachd.core.settings import DestinationSettings, SecretRef
-from attachd.destinations.ion import Ion
+from attachd.destinations.registry import build
 from attachd.destinations.signin import FixedSecret, GivenToken
 
 TOKEN = "canary-token-5f2c9a7d"
@@ -338,7 +338,7 @@ def make_ion(server, settings, clock):
 
     def make(token=TOKEN, *, source=None, bind=None, stopped=None, **changes):
         source = source or GivenToken(FixedSecret(token))
-        destination = Ion(settings(**changes), source, clock, bind=bind, stopped=stopped)
+        destination = build(settings(**changes), source, clock, bind=bind, stopped=stopped)
         made.append(destination)
         return destination
 

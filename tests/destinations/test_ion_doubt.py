@@ -3,7 +3,7 @@ import pytest
 from attachd.core.lookups import compile_expression
 from attachd.core.protocols import Answer
 from attachd.core.settings import DoubtQuery
-from attachd.destinations.attachments import AT_WORK
+from attachd.destinations.absence import AT_WORK
 from attachd.errors import Trouble
 from attachd.model import ErrorKind, Severity
 from attachd.simulator.server import Simulator

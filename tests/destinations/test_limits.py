@@ -9,7 +9,7 @@ from attachd.destinations.transport import Transport
 from attachd.errors import StopRequested
 
 TOKEN = "canary-token-5f2c9a7d"
-TYPE = "image/jpeg"
+TYPE = {"Content-Type": "image/jpeg"}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_transfers_keep_their_rate_together(limited, server, body):
     began = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         url = server.upload_url()
-        list(pool.map(lambda _: transport.put(url, TYPE, body(b"x" * 200_000)), range(2)))
+        list(pool.map(lambda _: transport.send("PUT", url, TYPE, body(b"x" * 200_000)), range(2)))
     assert time.monotonic() - began >= 0.3 - 0.01
     assert [request.size for request in server.calls("PUT")] == [200_000] * 2
 
@@ -51,7 +51,7 @@ def test_limited_transfers_send_small_blocks(limited, server, body):
     """A slow rate is kept by many small blocks, so that storage never waits for long."""
     transport, _ = limited(bandwidth=1_000_000)
     sent = body(b"x" * 150_000)
-    transport.put(server.upload_url(), TYPE, sent)
+    transport.send("PUT", server.upload_url(), TYPE, sent)
     assert sent.largest_read == block_of(1_000_000) == 100_000
 
 
@@ -60,7 +60,7 @@ def test_without_limits_nothing_waits(limited, server, body):
     transport, stopped = limited()
     stopped.set()
     sent = body(size=3_000_000)
-    transport.put(server.upload_url(), TYPE, sent)
+    transport.send("PUT", server.upload_url(), TYPE, sent)
     assert transport.post_json(b"{}", TOKEN).status == 200
     assert sent.largest_read == 1_048_576
 
@@ -71,7 +71,7 @@ def test_a_stop_cuts_the_wait(limited, server, body, what):
     transport, stopped = limited(requests_per_second=0.01, bandwidth=1024)
     calls = {
         "call": lambda: transport.post_json(b"{}", TOKEN),
-        "transfer": lambda: transport.put(server.upload_url(), TYPE, body(b"x" * 1_000_000)),
+        "transfer": lambda: transport.send("PUT", server.upload_url(), TYPE, body(b"x" * 1_000_000)),
     }
     transport.post_json(b"{}", TOKEN)
     threading.Timer(0.1, stopped.set).start()

@@ -69,7 +69,7 @@ def test_destinations_are_built_by_kind(settings, clock, upload, server):
     try:
         assert isinstance(destination, Ion)
         assert destination.name == "ion"
-        assert destination.final_calls == ("register",)
+        assert destination.final_calls({}) == ("register",)
         assert destination.open(upload()).facts["entity_id"] == "9042"
     finally:
         destination.close()

@@ -26,6 +26,9 @@ REFUSALS = [
     (400, xml("EntityTooLarge"), "too_large", "lasting", False, False),
     (411, xml("MissingContentLength"), "rejected", "lasting", False, False),
     (501, xml("NotImplemented"), "rejected", "lasting", False, False),
+    (400, xml("MalformedPOSTRequest"), "rejected", "lasting", False, False),
+    (400, xml("IncorrectNumberOfFilesInPostRequest"), "rejected", "lasting", False, False),
+    (400, xml("InvalidPolicyDocument"), "rejected", "lasting", False, False),
     (404, xml("NoSuchBucket"), "rejected", "lasting", False, False),
     (403, xml("InvalidAccessKeyId"), "rejected", "lasting", False, False),
     (503, xml("SlowDown"), "throttled", "passing", False, False),
@@ -125,7 +128,7 @@ def test_etags_lose_their_quotes_only(put, server, reply, given, kept):
     assert put()["s3_etag"] == kept
 
 
-@pytest.mark.parametrize("headers", [{}, {"ETag": ""}, {"ETag": '""'}])
+@pytest.mark.parametrize("headers", [{}, {"ETag": ""}, {"ETag": '""'}, {"ETag": '"9c1185'}])
 def test_an_answer_without_etag_cannot_be_registered(put, server, reply, headers):
     """A success without an ETag is tried once more from the start, and then held."""
     server.storage.append(reply(headers=headers))

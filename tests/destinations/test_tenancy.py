@@ -3,10 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from attachd.core.protocols import Tenant
 from attachd.destinations.signin import FileSecret, GivenToken
 from attachd.errors import Trouble
-from attachd.model import ErrorKind, Severity
+from attachd.model import ErrorKind, Severity, Tenant
 from attachd.simulator import Simulator
 
 

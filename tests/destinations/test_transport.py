@@ -1,8 +1,10 @@
+import contextlib
 import logging
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import tracemalloc
 
@@ -15,7 +17,7 @@ from attachd.destinations.transport import Transport
 from attachd.errors import UserError
 from attachd.model import ErrorKind
 
-TYPE = "image/jpeg"
+HEADERS = {"Content-Type": "image/jpeg"}
 TOKEN = "canary-token-5f2c9a7d"
 
 
@@ -37,7 +39,7 @@ def test_storage_never_sees_the_token(transport, server, body, canaries):
     """The token goes to the API alone, and to storage goes no credential at all."""
     line = transport()
     line.post_json(b"{}", TOKEN)
-    line.put(server.upload_url(), TYPE, body(b"abc"))
+    line.send("PUT", server.upload_url(), HEADERS, body(b"abc"))
     api, storage = server.seen
     assert api.headers["Authorization"] == f"Bearer {canaries[0]}"
     assert "Authorization" not in storage.headers
@@ -52,7 +54,7 @@ def test_netrc_adds_nothing(transport, server, body, tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(netrc))
     line = transport()
     line.post_json(b"{}", TOKEN)
-    line.put(server.upload_url(), TYPE, body(b"abc"))
+    line.send("PUT", server.upload_url(), HEADERS, body(b"abc"))
     assert server.seen[0].headers["Authorization"].startswith("Bearer ")
     assert "Authorization" not in server.seen[1].headers
 
@@ -64,7 +66,7 @@ def test_redirects_are_never_followed(transport, server, reply, body, status):
     location = {"Location": server.upload_url("elsewhere")}
     server.storage.append(reply(status, "", location))
     server.api.append(reply(status, "", location))
-    assert line.put(server.upload_url(), TYPE, body(b"abc")).status == status
+    assert line.send("PUT", server.upload_url(), HEADERS, body(b"abc")).status == status
     assert line.post_json(b"{}", TOKEN).status == status
     assert len(server.seen) == 2
 
@@ -72,7 +74,7 @@ def test_redirects_are_never_followed(transport, server, reply, body, status):
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 1])
 def test_bodies_are_never_chunked(transport, server, body, size):
     """Each size, zero included, is sent with its length."""
-    answer = transport().put(server.upload_url(), TYPE, body(size=size))
+    answer = transport().send("PUT", server.upload_url(), HEADERS, body(size=size))
     assert answer.status == 200
     put = server.seen[0]
     assert put.headers["Content-Length"] == str(size)
@@ -82,7 +84,7 @@ def test_bodies_are_never_chunked(transport, server, body, size):
 
 def test_only_the_named_headers_are_sent_to_storage(transport, server, body):
     """Storage gets the given type and length and nothing that a signature might not cover."""
-    transport().put(server.upload_url(), "image/x-odd; a=b", body(b"abc"))
+    transport().send("PUT", server.upload_url(), {"Content-Type": "image/x-odd; a=b"}, body(b"abc"))
     headers = server.seen[0].headers
     assert headers["Content-Type"] == "image/x-odd; a=b"
     assert headers["User-Agent"].startswith("attachd/")
@@ -94,7 +96,7 @@ def test_signed_urls_arrive_as_they_are(transport, server, body):
     path = (
         "/bucket/a%20b/%C3%A4+c%2Fd//x?X-Amz-Credential=AK%2F2026%2Fs3&X-Amz-SignedHeaders=host%3Ba&X=%2B%3D"
     )
-    transport().put(server.upload_url().split("/bucket")[0] + path, TYPE, body(b"abc"))
+    transport().send("PUT", server.upload_url().split("/bucket")[0] + path, HEADERS, body(b"abc"))
     assert server.seen[0].path == path
 
 
@@ -104,7 +106,7 @@ def test_large_files_take_little_memory(transport, server, body):
     line = transport()
     tracemalloc.start()
     try:
-        line.put(server.upload_url(), TYPE, data)
+        line.send("PUT", server.upload_url(), HEADERS, data)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -117,7 +119,7 @@ def test_connections_are_kept(transport, server, body):
     """Call after call goes over the same connection."""
     line = transport()
     for _ in range(3):
-        line.put(server.upload_url(), TYPE, body(b"abc"))
+        line.send("PUT", server.upload_url(), HEADERS, body(b"abc"))
     assert len({request.peer for request in server.seen}) == 1
 
 
@@ -152,7 +154,7 @@ def test_slow_lines_have_the_read_time_out_for_each_block(transport, server, bod
     """Sending may take longer than connecting: the short limit ends once the connection stands."""
     server.pause = 0.3
     line = transport(connect_timeout=0.1, read_timeout=5.0)
-    answer = line.put(server.upload_url(), TYPE, body(size=16 << 20))
+    answer = line.send("PUT", server.upload_url(), HEADERS, body(size=16 << 20))
     assert answer.status == 200
 
 
@@ -175,6 +177,29 @@ def test_connecting_has_its_own_time_out(transport):
             for client in waiting:
                 client.close()
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.TIMEOUT, Sent.NO)
+
+
+def test_an_answer_that_trickles_for_ever_is_broken_off(transport):
+    """A byte at a time it would never time out, and hold a worker for hours; half an answer is none."""
+    promised = 1_000_000
+
+    def trickle(listener):
+        connection = listener.accept()[0]
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n".encode())
+            for _ in range(promised):
+                connection.sendall(b" ")
+                time.sleep(0.01)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=trickle, args=(listener,))
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        answer = transport(read_timeout=0.2, url=url).post_json(b"{}", TOKEN)
+        server.join(30)
+    assert not server.is_alive()
+    assert (answer.status, answer.body) == (200, b"")
 
 
 def test_unknown_names(transport, monkeypatch):
@@ -232,11 +257,11 @@ def test_certificates_are_checked(transport, tls_server):
 def test_a_given_ca_file_wins_over_the_environment(transport, tls_server, certificate, body, monkeypatch):
     """The authorities come from `ca_file`, and without it from the environment at the start."""
     given = transport(url=tls_server.url, ca_file=str(certificate / "cert.pem"))
-    assert given.put(tls_server.upload_url(), TYPE, body(size=2 << 20)).status == 200
+    assert given.send("PUT", tls_server.upload_url(), HEADERS, body(size=2 << 20)).status == 200
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
     from_environment = transport(url=tls_server.url)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    assert from_environment.put(tls_server.upload_url(), TYPE, body(b"abc")).status == 200
+    assert from_environment.send("PUT", tls_server.upload_url(), HEADERS, body(b"abc")).status == 200
 
 
 def test_a_reset_during_the_sending_is_no_fault_of_tls(transport, tls_server, certificate, reply, body):
@@ -244,7 +269,7 @@ def test_a_reset_during_the_sending_is_no_fault_of_tls(transport, tls_server, ce
     line = transport(url=tls_server.url, ca_file=str(certificate / "cert.pem"))
     tls_server.storage.append(reply(act="reset", early=True))
     with pytest.raises(Fault) as caught:
-        line.put(tls_server.upload_url(), TYPE, body(size=32 << 20))
+        line.send("PUT", tls_server.upload_url(), HEADERS, body(size=32 << 20))
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.NETWORK, Sent.UNKNOWN)
 
 
@@ -252,7 +277,7 @@ def test_a_refusal_during_the_sending_is_read_through_tls(transport, tls_server,
     """Under TLS, too, a refusal that comes while the body is being sent is found."""
     line = transport(url=tls_server.url, ca_file=str(certificate / "cert.pem"))
     tls_server.storage.append(reply(403, "why", early=True, act="refuse"))
-    answer = line.put(tls_server.upload_url(), TYPE, body(size=64 << 20))
+    answer = line.send("PUT", tls_server.upload_url(), HEADERS, body(size=64 << 20))
     assert (answer.status, answer.body) == (403, b"why")
 
 
@@ -266,7 +291,7 @@ def test_a_given_proxy_takes_everything(transport, server, start_server, body):
     """With `proxy` in the settings, all calls go there, on loopback too."""
     proxy = start_server()
     line = transport(proxy=f"http://127.0.0.1:{proxy.server_port}")
-    line.put(server.upload_url(), TYPE, body(b"abc"))
+    line.send("PUT", server.upload_url(), HEADERS, body(b"abc"))
     assert server.seen == []
     assert proxy.seen[0].path.startswith(f"http://127.0.0.1:{server.server_port}/bucket/")
 
@@ -331,9 +356,9 @@ def test_loopback(host, expected):
 def test_requests_that_cannot_be_made_are_never_sent(transport, server, body):
     """A header that HTTP has no form for ends the call before it starts, also after one that went well."""
     line = transport()
-    line.put(server.upload_url(), TYPE, body(b"abc"))
+    line.send("PUT", server.upload_url(), HEADERS, body(b"abc"))
     with pytest.raises(Fault) as caught:
-        line.put(server.upload_url(), "image/x\r\nX-Evil: 1", body(b"abc"))
+        line.send("PUT", server.upload_url(), {"Content-Type": "image/x\r\nX-Evil: 1"}, body(b"abc"))
     assert (caught.value.kind, caught.value.sent) == (ErrorKind.CONFIG, Sent.NO)
     assert "X-Evil" not in caught.value.message
     assert len(server.seen) == 1
@@ -342,5 +367,5 @@ def test_requests_that_cannot_be_made_are_never_sent(transport, server, body):
 def test_debug_logs_hold_no_signed_url(transport, server, body, caplog, canaries):
     """The libraries' own records, which hold whole URLs, do not come out even at debug level."""
     with caplog.at_level(logging.DEBUG):
-        transport().put(server.upload_url(), TYPE, body(b"abc"))
+        transport().send("PUT", server.upload_url(), HEADERS, body(b"abc"))
     assert not [record for record in caplog.records if canaries[1] in record.getMessage()]

@@ -306,6 +306,12 @@ def relayed(weed: Outside):
 
 
 @pytest.fixture
+def fetch():
+    """Make requests with signed URLs, past attachd."""
+    return request
+
+
+@pytest.fixture
 def bench(weed: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Set up benches, by default with the storage as it is."""
     for name in ("ATTACHD_CONFIG", "NOTIFY_SOCKET", "JOURNAL_STREAM", "HTTP_PROXY", "http_proxy"):

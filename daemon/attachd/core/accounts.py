@@ -35,6 +35,6 @@ class Account(Destination, Protocol):
         """Say whom the token belongs to, as the destination tells it; "" where it does not."""
         ...
 
-    def unfit(self, kinds: Collection[str]) -> Iterator[str]:
-        """Say what the other side's schema lacks for targets of these kinds, everything at once."""
+    def unfit(self, targets: Collection[Collection[str]]) -> Iterator[str]:
+        """Say what the other side's schema lacks for targets with these keys, everything at once."""
         ...

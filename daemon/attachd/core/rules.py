@@ -13,6 +13,7 @@ from attachd.core.paths import escape
 from attachd.core.patterns import Pattern
 from attachd.core.sentences import quoted
 from attachd.core.templates import Template
+from attachd.core.wholeness import Complete
 from attachd.model import PlannedDelivery
 
 
@@ -45,6 +46,7 @@ class Rule:
         max_versions: of one path; more are held. 0: no limit.
         wait: seconds for which a target that is not there yet is looked for again.
         after: what becomes of the file once it is attached everywhere; None: it stays.
+        complete: when a file that it takes is whole.
         examples: what `check` and the start of `run` try.
     """
 
@@ -59,6 +61,7 @@ class Rule:
     max_versions: int = 0
     wait: float = 0.0
     after: After | None = None
+    complete: Complete = field(default_factory=Complete)
     examples: tuple[Example, ...] = ()
 
     @property
@@ -263,9 +266,12 @@ def _render(rule: Rule, pattern: Pattern, captures: Mapping[str, str], values: M
 
 
 def _fault(rule: Rule, target: Mapping[str, str], filename: str, known: Mapping[str, str]) -> str | None:
-    for key, value in target.items():
-        if not value.strip():
-            return f"target.{key} comes out empty from '{rule.target[key].text}'"
+    for key, template in rule.target.items():
+        if not target[key].strip():
+            return f"target.{key} comes out empty from '{template.text}'"
+        unfit = template.unfit(known)
+        if unfit is not None:
+            return f"target.{key} takes an id, and {{{unfit}}} is '{known.get(unfit, '')}'"
     if rule.needs_sha256 and "sha256" not in known:
         return "the filename asks for {sha256}, and the file has not been read yet"
     if filename.strip() in {"", ".", ".."}:

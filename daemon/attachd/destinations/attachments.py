@@ -13,22 +13,16 @@ import structlog
 from attachd.core.protocols import Answer
 from attachd.core.settings import DoubtQuery
 from attachd.destinations import shapes
+from attachd.destinations.absence import Absence
 from attachd.destinations.graphql import GraphQL
 from attachd.destinations.listing import Found, Page, found_in, read_page, variables_of, verdict
 from attachd.errors import Trouble
-from attachd.model import ErrorKind, Severity
+from attachd.model import Severity
 
 log = structlog.get_logger("attachd")
 
 PAGES = 100
 """Pages of one list that are read at most; a longer list proves only what it shows."""
-
-AT_WORK = 60.0
-"""Seconds for which an attachment that is not listed may still appear.
-
-ION cuts a call off after 30 s (docs.firstresonance.io, guides/pagination) and may go on with it; so long,
-its absence is no proof.
-"""
 
 
 class Attachments:
@@ -46,9 +40,8 @@ class Attachments:
         self._graphql = graphql
         self._listing = configured
         self._known = configured is not None
-        self._monotonic = monotonic
         self._lock = Lock()
-        self._absent_since: dict[str, float] = {}
+        self._absence = Absence(monotonic)
 
     def of(self, entity_id: str, s3_key: str) -> Found | None:
         """Find the attachments of an entity that have a storage key; None where no list can be asked for.
@@ -97,18 +90,7 @@ class Attachments:
 
     def _require_time(self, answer: Answer, s3_key: str) -> None:
         """Believe that an attachment is not there only once ION has had time to finish."""
-        with self._lock:
-            if answer is not Answer.DID_NOT:
-                self._absent_since.pop(s3_key, None)
-                return
-            now = self._monotonic()
-            since = self._absent_since.setdefault(s3_key, now)
-            if now - since >= AT_WORK:
-                del self._absent_since[s3_key]
-                return
-        raise Trouble(
-            ErrorKind.UNKNOWN_OUTCOME,
-            Severity.PASSING,
-            "ION does not list the attachment, but may still be at work on it",
-            hint="attachd asks again by itself",
-        )
+        if answer is Answer.DID_NOT:
+            self._absence.require(s3_key, "ION does not list the attachment, but may still be at work on it")
+        else:
+            self._absence.forget(s3_key)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from os import environ
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Request, Response
@@ -29,6 +30,9 @@ from attachd.destinations.redaction import quoted
 from attachd.errors import InvariantBroken, UserError
 
 USER_AGENT = f"attachd/{__version__}"
+
+TRICKLE = 5.0
+"""How many times `timeouts.read` the whole body of an answer may take."""
 
 # urllib3 writes whole URLs, signatures included, into its records, some of them as warnings.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
@@ -104,7 +108,7 @@ class Exchange:
         Raises:
             Fault: no answer came.
         """
-        return _answer(self._call(request), request, limit, secrets)
+        return self._answer(self._call(request), request, limit, secrets)
 
     def fetch(
         self, request: Request, limit: int, secrets: tuple[str, ...]
@@ -118,11 +122,22 @@ class Exchange:
         """
         response = self._call(request)
         if not 200 <= response.status_code < 300:
-            return _answer(response, request, limit, secrets)
+            return self._answer(response, request, limit, secrets)
         with closing(response):
             while block := _block(response, host_of(str(request.url))):
                 yield block
-        return _answer(response, request, 0, secrets)
+        return self._answer(response, request, 0, secrets)
+
+    def _answer(
+        self, response: Response, request: Request, limit: int, secrets: tuple[str, ...]
+    ) -> HttpAnswer:
+        return HttpAnswer(
+            status=response.status_code,
+            headers=response.headers,
+            body=_read(response, limit, monotonic() + TRICKLE * self._timeouts[1]),
+            host=host_of(str(request.url)),
+            secrets=secrets,
+        )
 
     def _call(self, request: Request) -> Response:
         host = host_of(str(request.url))
@@ -171,16 +186,6 @@ def _prepared(request: Request, host: str) -> PreparedRequest:
     return prepared
 
 
-def _answer(response: Response, request: Request, limit: int, secrets: tuple[str, ...]) -> HttpAnswer:
-    return HttpAnswer(
-        status=response.status_code,
-        headers=response.headers,
-        body=_read(response, limit),
-        host=host_of(str(request.url)),
-        secrets=secrets,
-    )
-
-
 def _block(response: Response, host: str) -> bytes:
     """Read the next block of a download, as it lies in storage; b"" at its end."""
     try:
@@ -189,13 +194,16 @@ def _block(response: Response, host: str) -> bytes:
         raise fault_of(error, host=host, begun=True) from None
 
 
-def _read(response: Response, limit: int) -> bytes:
-    """Read a body up to a limit. One that breaks off is no exception: the head of the answer came."""
+def _read(response: Response, limit: int, until: float) -> bytes:
+    """Read a body up to a limit; one that breaks off is no exception, and b"": the head of the answer came.
+
+    So is one that still trickles at `until` (monotonic seconds): each byte in time, it would never time out.
+    """
     blocks = bytearray()
-    with closing(response), suppress(HTTPError, OSError):  # what breaks off counts as unreadable later
-        while len(blocks) < limit:
-            block = response.raw.read(limit - len(blocks), decode_content=True)
-            if not block:
-                break
+    with closing(response), suppress(HTTPError, OSError):
+        while monotonic() < until:
+            block = response.raw.read1(limit - len(blocks), decode_content=True)
             blocks += block
-    return bytes(blocks)
+            if not block or len(blocks) >= limit:
+                return bytes(blocks)
+    return b""

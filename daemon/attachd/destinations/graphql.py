@@ -71,9 +71,6 @@ BY_MESSAGE: tuple[tuple[re.Pattern[str], Meaning], ...] = tuple(
 )
 """What an error's code and message say, first match wins. The vendor publishes neither."""
 
-_WHOSE = json.dumps({"query": "query Whose { currentUser { organization { id } } }"}).encode()
-"""Asks for the organization, as the vendor's playground page shows it."""
-
 _UPLOAD_AT_FAULT = re.compile(
     r"validate.?upload|\be-?tag|\bs3|checksum|\b(uploaded?|storage|stored) (object|file)|\bupload\b",
     re.IGNORECASE,
@@ -81,6 +78,21 @@ _UPLOAD_AT_FAULT = re.compile(
 _SERVER_AT_FAULT = re.compile(
     r"internal (server )?error|unexpected error|timed? ?out|unavailable", re.IGNORECASE
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """How it is found out whose account a token opens.
+
+    Attributes:
+        document: asks for it; "" where the API has no question for it.
+        path: field names in the answer, to the organization's id.
+        known: the organization's id where rules.yaml names it; then nothing is asked.
+    """
+
+    document: str = ""
+    path: tuple[str, ...] = ()
+    known: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,7 @@ class GraphQL:
         tenancy: checks whose account a token opens.
         url: the API's address, for messages.
         hints: for people, by kind of trouble.
+        whose: how the tenant is found out.
         now: the wall clock, to read a `Retry-After` that gives a date.
     """
 
@@ -139,6 +152,7 @@ class GraphQL:
         tenancy: Tenancy,
         url: str,
         hints: Hints,
+        whose: Whose,
         now: Callable[[], datetime],
     ) -> None:
         self._transport = transport
@@ -146,6 +160,7 @@ class GraphQL:
         self._tenancy = tenancy
         self._host = host_of(url)
         self._hints = hints
+        self._whose = whose
         self._now = now
 
     def call(self, document: str, variables: Mapping[str, Any], *, final: bool = False) -> Reply:
@@ -160,7 +175,7 @@ class GraphQL:
             Trouble: there is no readable answer, or its status is a refusal.
             StopRequested: the service stops; nothing was sent.
         """
-        payload = json.dumps({"query": document, "variables": variables}).encode()
+        payload = _payload(document, variables)
         token = self._token()
         try:
             return self._call_with(token, payload, final=final)
@@ -181,10 +196,12 @@ class GraphQL:
 
     def _organization(self, token: str) -> str | None:
         """Ask whose token it is; None where this API does not tell."""
-        reply = self._exchange(token, _WHOSE, final=False)
-        organization = id_text(reply.at("currentUser", "organization", "id"))
+        if not self._whose.document:
+            return self._whose.known
+        reply = self._exchange(token, _payload(self._whose.document, {}), final=False)
+        organization = id_text(reply.at(*self._whose.path))
         if organization is None and reply.errors:
-            trouble = self.trouble_of(reply, "currentUser")
+            trouble = self.trouble_of(reply, self._whose.path[0])
             if trouble.severity is not Severity.LASTING:
                 raise trouble
         return organization
@@ -257,6 +274,10 @@ class GraphQL:
     ) -> Trouble:
         words = self._hints.get(hint or meaning.kind, "")
         return Trouble(meaning.kind, meaning.severity, message, hint=words, **more)
+
+
+def _payload(document: str, variables: Mapping[str, Any]) -> bytes:
+    return json.dumps({"query": document, "variables": variables}).encode()
 
 
 def _meaning_of_status(status: int, *, final: bool) -> Meaning:

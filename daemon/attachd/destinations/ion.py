@@ -6,23 +6,18 @@ passed on, and the registration names the entity id and not the object's own id.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from threading import Event
 
 from attachd.core.accounts import RemoteFile
-from attachd.core.protocols import Answer, Bind, Body, Clock, Receipt, Reconciled, Ticket, Upload
+from attachd.core.protocols import Answer, Body, OpenFile, Receipt, Reconciled, Ticket, Upload
 from attachd.core.settings import DestinationSettings
 from attachd.destinations.attachments import Attachments
 from attachd.destinations.entities import EntityIds, Key
-from attachd.destinations.graphql import GraphQL, Hints, Reply, id_text
+from attachd.destinations.graphql import Hints, Reply, Whose, id_text
 from attachd.destinations.introspection import Sent, unfit
-from attachd.destinations.limits import require_size
+from attachd.destinations.linked import Given, Linked
 from attachd.destinations.listing import Found, verdict
 from attachd.destinations.lookups import Lookups
 from attachd.destinations.redaction import quoted
-from attachd.destinations.signin import TokenSource
-from attachd.destinations.storage import Storage
-from attachd.destinations.tenancy import Tenancy
-from attachd.destinations.transport import Transport
 from attachd.errors import InvariantBroken, Trouble
 from attachd.model import ErrorKind, Severity
 
@@ -59,6 +54,11 @@ REGISTER = (
 LOOK_UP = "query LookUp($id: ID!) { fileAttachment(id: $id) { id filename entityId downloadUrl } }"
 """Asks for an attachment by its id."""
 
+WHOSE = Whose(
+    document="query Whose { currentUser { organization { id } } }", path=("currentUser", "organization", "id")
+)
+"""Asks for the organization, as the vendor's playground page shows it."""
+
 WHO = "query Who { currentUser { name organization { domain } } }"
 """Asks whom the token belongs to, as the vendor's playground page shows it."""
 
@@ -88,54 +88,27 @@ HINTS: Hints = {
 """What a person can do, by kind of trouble."""
 
 
-class Ion:
-    """An account at ION. Used by many workers at once; see `attachd.core.protocols.Destination`.
+class Ion(Linked):
+    """An account at ION. Used by many workers at once; see `attachd.core.protocols.Destination`."""
 
-    Args:
-        settings: of this destination.
-        token: gives the token; asked for every call, since it may change.
-        clock: for `Retry-After` dates, for the limits, and for how long entity ids are believed.
-        bind: binds this destination's name to the tenant that the token opens; None to leave that unchecked.
-        stopped: set when a stop cannot wait any longer.
-    """
-
-    final_calls: tuple[str, ...] = ("register",)
-
-    def __init__(
-        self,
-        settings: DestinationSettings,
-        token: TokenSource,
-        clock: Clock,
-        *,
-        bind: Bind | None = None,
-        stopped: Event | None = None,
-    ) -> None:
-        self.name = settings.name
+    def __init__(self, given: Given) -> None:
+        super().__init__(given, hints=HINTS, whose=WHOSE)
+        settings, monotonic = given.settings, given.clock.monotonic
         self._settings = settings
-        self._max_file_size = settings.max_file_size
         self._validate = settings.validate_upload
-        self._source = token
-        self._transport = Transport(settings, clock.monotonic, stopped)
-        self._graphql = GraphQL(
-            self._transport,
-            source=token,
-            tenancy=Tenancy(settings, bind),
-            url=settings.url,
-            hints=HINTS,
-            now=clock.now,
-        )
-        self._storage = Storage(self._transport, hosts=settings.storage_hosts, now=clock.now)
-        self._entities = EntityIds(clock.monotonic)
-        self._lookups = Lookups(settings.lookups, self._graphql, clock.monotonic)
-        self._attachments = Attachments(self._graphql, settings.doubt, clock.monotonic)
+        self._entities = EntityIds(monotonic)
+        self._lookups = Lookups(settings.lookups, self._graphql, monotonic)
+        self._attachments = Attachments(self._graphql, settings.doubt, monotonic)
 
-    def admit(self, size: int) -> None:
-        """Refuse a file that is larger than `limits.max_file_size`.
+    def final_calls(self, target: Mapping[str, str]) -> tuple[str, ...]:
+        """Give the registration: one call, whatever the target."""
+        del target
+        return ("register",)
 
-        Raises:
-            Trouble: it is.
-        """
-        require_size(size, self._max_file_size)
+    def describe(self, upload: Upload, file: OpenFile) -> Receipt:
+        """Say nothing of the bytes: ION asks for none of it, so they are not read."""
+        del upload, file
+        return {}
 
     def open(self, upload: Upload) -> Ticket:
         """Ask for an upload URL and, unless it is known, for the target's entity id, in one query.
@@ -230,14 +203,6 @@ class Ion:
             return None
         raise trouble
 
-    def fetch(self, download_url: str) -> Iterator[bytes]:
-        """Give the bytes of an attachment, from storage and without the token.
-
-        Raises:
-            Trouble: storage did not give them.
-        """
-        return self._storage.get(download_url)
-
     def who(self) -> str:
         """Say whose token it is and of which organization; "" where this ION does not tell.
 
@@ -253,18 +218,14 @@ class Ion:
         parts = (user, reply.at("currentUser", "organization", "domain"))
         return " at ".join(quoted(str(part)) for part in parts if part)
 
-    def unfit(self, kinds: Collection[str]) -> Iterator[str]:
-        """Say what ION's schema lacks for what attachd would send to targets of these kinds.
+    def unfit(self, targets: Collection[Collection[str]]) -> Iterator[str]:
+        """Say what ION's schema lacks for what attachd would send to targets with these keys.
 
         Raises:
             Trouble: ION does not describe its schema.
         """
+        kinds = frozenset[str]().union(*targets)
         return unfit(self._graphql, documents_of(self._settings, kinds))
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._transport.close()
-        self._source.close()
 
     def _known_entity(self, upload: Upload, target: Key) -> str | None:
         kind, value = target

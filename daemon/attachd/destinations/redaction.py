@@ -3,6 +3,8 @@
 import re
 from urllib.parse import parse_qsl, urlsplit
 
+from attachd.printable import without_secrets
+
 LONGEST = 300
 """Characters of a foreign text that are shown."""
 
@@ -15,7 +17,8 @@ _SHORTEST_SECRET = 6
 
 
 def redact(text: str, *secrets: str) -> str:
-    """Take out the queries of URLs, signing parameters, tokens, and the given secrets."""
+    """Take out the queries of URLs, signing parameters, tokens, the given secrets, and all others in use."""
+    text = without_secrets(text)
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")

@@ -1,52 +1,37 @@
 """A stand-in for any destination that says yes to everything and sends nothing: for `run --dry-run`."""
 
 from collections.abc import Collection, Iterator, Mapping
-from threading import Event
 
 from attachd.core.accounts import RemoteFile
-from attachd.core.protocols import (
-    Answer,
-    Bind,
-    Body,
-    Clock,
-    Receipt,
-    Reconciled,
-    Ticket,
-    Upload,
-)
-from attachd.core.settings import DestinationSettings
+from attachd.core.protocols import Answer, Body, OpenFile, Receipt, Reconciled, Ticket, Upload
 from attachd.destinations.connections import BLOCK
 from attachd.destinations.limits import require_size
-from attachd.destinations.signin import TokenSource
+from attachd.destinations.linked import Given
 
 REMOTE_ID = "not sent"
 """Stands in the rehearsal's ledger for the id of the attachment."""
 
 
 class Rehearsal:
-    """Takes the place of a destination. Used by many workers at once, has no state.
+    """Takes the place of a destination; no token is asked for. Used by many workers at once, has no state."""
 
-    The arguments are those of every destination; no token is asked for.
-    """
+    def __init__(self, given: Given) -> None:
+        self.name = given.settings.name
+        self._max_file_size = given.settings.max_file_size
 
-    final_calls: tuple[str, ...] = ("register",)
-
-    def __init__(
-        self,
-        settings: DestinationSettings,
-        token: TokenSource,
-        clock: Clock,
-        *,
-        bind: Bind | None = None,
-        stopped: Event | None = None,
-    ) -> None:
-        del token, clock, bind, stopped
-        self.name = settings.name
-        self._max_file_size = settings.max_file_size
+    def final_calls(self, target: Mapping[str, str]) -> tuple[str, ...]:
+        """Give one call, which stands for all of them."""
+        del target
+        return ("register",)
 
     def admit(self, size: int) -> None:
         """Refuse what is too large, as the real one does."""
         require_size(size, self._max_file_size)
+
+    def describe(self, upload: Upload, file: OpenFile) -> Receipt:
+        """Say nothing of the bytes: nobody asks."""
+        del upload, file
+        return {}
 
     def open(self, upload: Upload) -> Ticket:
         """Give leave."""
@@ -85,9 +70,9 @@ class Rehearsal:
         """Tell nothing."""
         return ""
 
-    def unfit(self, kinds: Collection[str]) -> Iterator[str]:
+    def unfit(self, targets: Collection[Collection[str]]) -> Iterator[str]:
         """Find no fault."""
-        del kinds
+        del targets
         return iter(())
 
     def close(self) -> None:

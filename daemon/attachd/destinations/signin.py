@@ -22,6 +22,7 @@ from attachd.destinations.faults import Fault, Sent
 from attachd.destinations.flights import Flights
 from attachd.errors import UserError
 from attachd.model import ErrorKind
+from attachd.printable import hide
 
 log = structlog.get_logger("attachd")
 
@@ -302,6 +303,7 @@ def _granted(answer: HttpAnswer) -> tuple[str, float]:
     token = content.get("access_token")
     if not isinstance(token, str):
         raise Fault(ErrorKind.SERVER, Sent.NO, f"the token server {answer.host} answered without a token")
+    hide(token)
     return sendable(token), _seconds(content.get("expires_in"))
 
 

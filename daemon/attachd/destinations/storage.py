@@ -1,4 +1,4 @@
-"""PUT to object storage by a signed URL, and what its refusals mean.
+"""Bytes to object storage by a signed URL, by PUT or in a form, and what its refusals mean.
 
 What S3 answers and what follows from it stands in `BY_CODE`; where no code can be read, the HTTP status
 decides. Sources: the file-upload page of ION ("Common errors") and the S3 API's list of error responses.
@@ -15,7 +15,8 @@ from attachd.core.protocols import Body
 from attachd.destinations.connections import is_loopback
 from attachd.destinations.exchange import HttpAnswer
 from attachd.destinations.faults import Fault, Sent
-from attachd.destinations.transport import Transport
+from attachd.destinations.forms import Form, Headers, forwarded
+from attachd.destinations.transport import Sized, Transport
 from attachd.errors import Trouble
 from attachd.model import ErrorKind, Severity
 
@@ -90,6 +91,9 @@ BY_CODE: Mapping[str, Refusal] = {
     "EntityTooLarge": _TOO_LARGE,
     "MissingContentLength": _OUR_FAULT,
     "NotImplemented": _OUR_FAULT,
+    "MalformedPOSTRequest": _OUR_FAULT,
+    "IncorrectNumberOfFilesInPostRequest": _OUR_FAULT,
+    "InvalidPolicyDocument": _THEIR_FAULT,
     "NoSuchBucket": _THEIR_FAULT,
     "InvalidAccessKeyId": _THEIR_FAULT,
     "SlowDown": _SLOW_DOWN,
@@ -120,6 +124,9 @@ _REDIRECT = Refusal(
     "a signed URL is good for one address only, so attachd follows no redirect; a proxy or sign-in page "
     "may be in the way, or the destination gives out URLs of the wrong region",
 )
+
+_TAKEN = frozenset({200, 201, 204})
+"""What storage answers when it took a body: a PUT with 200, a form with what it asks for, else 204."""
 
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,100})\s*</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,2000})</Message>")
@@ -153,14 +160,68 @@ class Storage:
             Trouble: storage did not take it, or not as it was sent.
             FileError: the body could not be read.
         """
+        headers = {"Content-Type": content_type} if content_type else {}
+        answer = self._send("PUT", url, headers, body)
+        etag = _etag(answer)
+        if not etag:
+            raise _trouble(
+                _WRONG_BYTES,
+                f"storage at {answer.host} took the file but gave no ETag, so it cannot be registered",
+            )
+        _require_same(etag, answer, body)
+        return etag
+
+    def put_as_told(self, url: str, headers: Headers, body: Body) -> str:
+        """Send a body with the headers that came with its URL; give its ETag, "" where none is told.
+
+        Args:
+            url: signed; used once.
+            headers: of which only those that belong to the connection itself are left out.
+            body: read once, from its start.
+
+        Raises:
+            Trouble: storage did not take it, or not as it was sent, or a header cannot be sent.
+            FileError: the body could not be read.
+        """
+        return self._told("PUT", url, headers, body, body, secret=headers)
+
+    def post_form(self, url: str, headers: Headers, form: Form, body: Body) -> str:
+        """Send a body in a multipart form; give its ETag, "" where none is told.
+
+        Args:
+            url: of the form; used once.
+            headers: as for `put_as_told`; a Content-Type is replaced by the form's own.
+            form: around the body.
+            body: read once, from its start.
+
+        Raises:
+            As of `put_as_told`.
+        """
+        own = [(name, value) for name, value in headers if name.lower() != "content-type"]
+        secret = (*headers, *form.fields)
+        told = (*own, ("Content-Type", form.content_type))
+        return self._told("POST", url, told, form.around(body), body, secret=secret)
+
+    def _told(
+        self, method: str, url: str, headers: Headers, sent: Sized, body: Body, *, secret: Headers
+    ) -> str:
+        answer = self._send(method, url, forwarded(headers), sent, _hidden(secret))
+        etag = _etag(answer)
+        if etag:
+            _require_same(etag, answer, body)
+        return etag
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Sized, secrets: tuple[str, ...] = ()
+    ) -> HttpAnswer:
         self._require_allowed(url)
         try:
-            answer = self._transport.put(url, content_type, body)
+            answer = self._transport.send(method, url, headers, body, secrets)
         except Fault as fault:
             raise _no_answer(fault) from None
-        if not 200 <= answer.status < 300:
+        if answer.status not in _TAKEN:
             raise self._refused(answer)
-        return _etag(answer, body)
+        return answer
 
     def get(self, url: str) -> Iterator[bytes]:
         """Give the bytes behind a signed URL, block by block.
@@ -207,7 +268,7 @@ def _meaning_of(code: str, message: str, status: int) -> Refusal:
         return known
     if status >= 500:
         return _BUSY
-    return _REDIRECT if status < 400 else _OTHER
+    return _REDIRECT if 300 <= status < 400 else _OTHER
 
 
 def _found(pattern: re.Pattern[bytes], answer: HttpAnswer) -> str:
@@ -233,22 +294,27 @@ def _no_answer(fault: Fault) -> Trouble:
     )
 
 
-def _etag(answer: HttpAnswer, body: Body) -> str:
-    """Take the ETag from an answer, and compare it with the MD5 of what was sent where it is one.
+def _etag(answer: HttpAnswer) -> str:
+    """Take the ETag from an answer, without quotes, otherwise as it came; "" where there is none."""
+    given = answer.headers.get("ETag", "").strip().removeprefix("W/")
+    # One quote alone: the connection broke in the middle of it; http.client takes that for the head's end.
+    return "" if given.count('"') == 1 else given.strip('"')
+
+
+def _require_same(etag: str, answer: HttpAnswer, body: Body) -> None:
+    """Compare an ETag with the MD5 of what was sent where it is one.
 
     An ETag is the MD5 only of objects stored in one piece, in the clear or with keys of S3 itself. With
     keys of KMS or of the customer it looks the same and is something else
     (docs.aws.amazon.com/AmazonS3/latest/API/RESTCommonResponseHeaders.html).
     """
-    etag = answer.headers.get("ETag", "").strip().removeprefix("W/").strip('"')
-    if not etag:
-        raise _trouble(
-            _WRONG_BYTES,
-            f"storage at {answer.host} took the file but gave no ETag, so it cannot be registered",
-        )
     if _is_md5(etag, answer.headers) and etag.lower() != body.md5_hex():
         raise _trouble(_WRONG_BYTES, f"storage at {answer.host} received other bytes than were sent")
-    return etag
+
+
+def _hidden(given: Headers) -> tuple[str, ...]:
+    """Give the values that must not be shown: signatures, policies, credentials, by their length."""
+    return tuple(value for name, value in given if len(value) >= 16 and name.lower() != "content-type")
 
 
 def _is_md5(etag: str, headers: Mapping[str, str]) -> bool:

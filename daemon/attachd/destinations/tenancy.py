@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from attachd.core.protocols import Bind, Tenant
+from attachd.core.protocols import Bind
 from attachd.core.settings import DestinationSettings
 from attachd.destinations.flights import Flights
 from attachd.errors import Trouble
-from attachd.model import ErrorKind, Severity
+from attachd.model import ErrorKind, Severity, Tenant
 
 log = structlog.get_logger("attachd")
 

@@ -1,12 +1,13 @@
 """The way to the outside: to the API with the token, to storage without any credential."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from threading import Event
+from typing import Protocol
 
 from requests import PreparedRequest, Request
 from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
 
-from attachd.core.protocols import Body
 from attachd.core.settings import DestinationSettings
 from attachd.destinations import pace
 from attachd.destinations.exchange import USER_AGENT, Exchange, HttpAnswer, NoAuth
@@ -33,6 +34,16 @@ class _Bearer(AuthBase):
         return request
 
 
+class Sized(Protocol):
+    """Bytes whose number is known before they are read."""
+
+    size: int
+
+    def read(self, length: int = -1, /) -> bytes:
+        """Give at most `length` bytes, b"" at the end."""
+        ...
+
+
 class Stream:
     """A body as urllib3 wants it: with its length known, read in blocks, never past that length.
 
@@ -44,7 +55,7 @@ class Stream:
         wait: returns when that many bytes may go.
     """
 
-    def __init__(self, body: Body, block: int | None, wait: Callable[[int], None]) -> None:
+    def __init__(self, body: Sized, block: int | None, wait: Callable[[int], None]) -> None:
         self._body = body
         self._block = block or body.size
         self._wait = wait
@@ -110,24 +121,36 @@ class Transport:
         )
         return self._exchange.send(request, API_ANSWER, (token,))
 
-    def put(self, url: str, content_type: str, body: Body) -> HttpAnswer:
-        """Send a body to storage, without the token, with its length and its type given exactly.
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Sized,
+        secrets: tuple[str, ...] = (),
+    ) -> HttpAnswer:
+        """Send a body to storage, without the token, with its length and with these headers as they are.
 
-        An empty type sends no such header. Refusals that come while the body is still being sent are read.
+        Refusals that come while the body is still being sent are read.
+
+        Args:
+            method: PUT or POST.
+            url: signed.
+            headers: beside the length; ours are only added where none of the same name is given.
+            body: read once, from its start.
+            secrets: what must not be shown, beside what the URL holds.
 
         Raises:
             Fault: no answer came.
             FileError: the body could not be read; comes through unchanged.
             StopRequested: the service stops.
         """
-        headers = {"User-Agent": USER_AGENT}
-        if content_type:
-            headers["Content-Type"] = content_type
         stream = Stream(body, self._block, self._transfers.wait)
         # requests would send an empty stream chunked, which S3 refuses: github.com/psf/requests/issues/6294
         data = stream if body.size else b""
-        request = Request("PUT", url, headers=headers, data=data, auth=NoAuth())
-        answer = self._exchange.send(request, STORAGE_ANSWER, secrets_in(url))
+        named = CaseInsensitiveDict({"User-Agent": USER_AGENT, **headers})
+        request = Request(method, url, headers=named, data=data, auth=NoAuth())
+        answer = self._exchange.send(request, STORAGE_ANSWER, (*secrets_in(url), *secrets))
         if answer.status < 300 and stream.left:
             raise Fault(ErrorKind.NETWORK, Sent.UNKNOWN, f"{answer.host} answered before the file was sent")
         return answer
