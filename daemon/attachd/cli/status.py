@@ -54,6 +54,7 @@ def command(ctx: click.Context, *, as_json: bool) -> int:
 def _write(status: ServiceStatus) -> None:
     write(
         _running(status),
+        *([status.detail] if status.detail else []),
         *([status.rules_detail] if status.rules_detail else []),
         ", ".join(f"{count} {word}" for word, count in status.totals.items()),
         f"oldest undelivered: {_moment(status.oldest_undelivered_at)}",

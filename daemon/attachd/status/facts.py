@@ -23,6 +23,7 @@ class ServiceFact:
         started_at: when it started.
         rules_loaded_at: when the rules.yaml in force was read.
         rules_detail: why a later one is not in force; "" otherwise.
+        written_at: when these facts were true.
     """
 
     pid: int
@@ -30,6 +31,7 @@ class ServiceFact:
     started_at: str
     rules_loaded_at: str | None = None
     rules_detail: str = ""
+    written_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class FolderFact:
 
     Attributes:
         path: absolute, in escaped form.
+        number: its key in the ledger, by which metrics tell folders apart.
         watch: `events` or `scan`, as decided for its file system.
         healthy: whether it can be read and is the file system it was.
         detail: why not, or what is worth knowing; "" otherwise.
@@ -45,6 +48,11 @@ class FolderFact:
         files_seen: files that the last scan met.
         found_by_hint: files that an event told of first, since the service started.
         found_by_scan: files that a scan found first, since the service started.
+        directories: directories that the last scan read.
+        watches: directories that bring events.
+        watch_limit: how many the kernel lets one user watch; None where that is not known.
+        first_run_files: what lay in the folder at its first start, while the first scan is not complete.
+        first_run_bytes: likewise; None once it is complete, and where nothing was counted.
     """
 
     path: str
@@ -55,6 +63,12 @@ class FolderFact:
     files_seen: int = 0
     found_by_hint: int = 0
     found_by_scan: int = 0
+    number: int | None = None
+    directories: int = 0
+    watches: int = 0
+    watch_limit: int | None = None
+    first_run_files: int | None = None
+    first_run_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +131,7 @@ def read_facts(stored: Mapping[str, Any]) -> LiveFacts | None:
             started_at=str(service["started_at"]),
             rules_loaded_at=service.get("rules_loaded_at"),
             rules_detail=str(service.get("rules_detail", "")),
+            written_at=service.get("written_at"),
         ),
         folders=_many(FolderFact, stored.get(FOLDERS, ())),
         destinations=_many(DestinationFact, stored.get(DESTINATIONS, ())),

@@ -6,7 +6,7 @@ running nothing live is known, and nothing old is shown as if it were.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attachd.core.paths import escape
@@ -18,6 +18,8 @@ from attachd.status.progress import STATES, tally
 
 NOT_LOADED = "not known to the running service: rules.yaml was changed after it started"
 NOT_CONFIGURED = "not in rules.yaml any more"
+SILENT_AFTER = timedelta(seconds=10)
+"""A service writes its facts every second: one that has not for so long cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,12 @@ class FolderStatus:
     files_seen: int | None = None
     found_by_hint: int | None = None
     found_by_scan: int | None = None
+    number: int | None = None
+    directories: int | None = None
+    watches: int | None = None
+    watch_limit: int | None = None
+    first_run_files: int | None = None
+    first_run_bytes: int | None = None
     states: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -62,6 +70,7 @@ class ServiceStatus:
         folders: those of rules.yaml, of the run, and those whose deliveries the ledger remembers.
         destinations: likewise.
         oldest_undelivered_at: when the oldest delivery that is not attached yet was first seen.
+        detail: what is wrong with the service as a whole; "" otherwise.
     """
 
     running: bool
@@ -74,6 +83,7 @@ class ServiceStatus:
     oldest_undelivered_at: str | None
     rules_loaded_at: str | None = None
     rules_detail: str | None = None
+    detail: str = ""
 
     @property
     def totals(self) -> dict[str, int]:
@@ -87,6 +97,7 @@ class ServiceStatus:
             "pid": self.pid,
             "started_at": self.started_at,
             "healthy": self.healthy,
+            "detail": self.detail,
             "rules_loaded_at": self.rules_loaded_at,
             "rules_detail": self.rules_detail,
             "states": dict(self.states),
@@ -108,6 +119,7 @@ def take_snapshot(settings: Settings, reports: Reports | None) -> ServiceStatus:
         counts=reports.counts(),
         live=read_facts(reports.facts()),
         oldest=reports.oldest_undelivered(),
+        now=datetime.now(UTC),
     )
 
 
@@ -118,6 +130,7 @@ def snapshot(
     counts: Sequence[Count],
     live: LiveFacts | None,
     oldest: datetime | None,
+    now: datetime | None = None,
 ) -> ServiceStatus:
     """Put a status together from what the ledger and its lock say.
 
@@ -126,10 +139,11 @@ def snapshot(
     current = live if holder is not None and live is not None and live.service.pid == holder.pid else None
     folders = _folders(settings, current, counts)
     destinations = _destinations(settings, current, counts)
+    detail = _silence(current.service.written_at, now) if current and now else ""
     parts: list[FolderStatus | DestinationStatus] = [*folders, *destinations]
     return ServiceStatus(
         running=holder is not None,
-        healthy=current is not None and all(each.healthy is not False for each in parts),
+        healthy=current is not None and not detail and all(each.healthy is not False for each in parts),
         pid=holder.pid if holder else None,
         started_at=utc(holder.started_at) if holder else None,
         states=_states(counts),
@@ -138,7 +152,17 @@ def snapshot(
         oldest_undelivered_at=utc(oldest) if oldest else None,
         rules_loaded_at=current.service.rules_loaded_at if current else None,
         rules_detail=current.service.rules_detail if current else None,
+        detail=detail,
     )
+
+
+def _silence(written_at: str | None, now: datetime) -> str:
+    """Say that the service cannot write to its ledger, or is not let run; "" where it wrote just now."""
+    silent = now - datetime.fromisoformat(written_at) if written_at else timedelta()
+    if silent < SILENT_AFTER:
+        return ""
+    seconds = int(silent.total_seconds())
+    return f"it has written nothing to its ledger for {seconds} s: its log says why (is the disk full?)"
 
 
 def _folders(settings: Settings, live: LiveFacts | None, counts: Sequence[Count]) -> tuple[FolderStatus, ...]:

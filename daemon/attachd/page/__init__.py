@@ -1,0 +1,1 @@
+"""The status page, health and metrics over HTTP; the only room that needs the extra `page`."""

@@ -1,0 +1,73 @@
+"""Where the page listens: an address as a value, and sockets bound to it. Needs no extra."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to unless rules.yaml says so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where to listen, and the token that has to be shown there.
+
+    Attributes:
+        host: a name or an address; an IPv6 one without brackets.
+        port: 0 for any that is free.
+        token: None where everybody who gets there may look.
+    """
+
+    host: str
+    port: int
+    token: str | None = field(default=None, repr=False)
+
+    def shown(self, port: int | None = None) -> str:
+        """Give `HOST:PORT` for people, with the port that it has become."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port if port is None else port}"
+
+
+@contextmanager
+def bound(listen: Listen) -> Iterator[list[socket.socket]]:
+    """Listen on every address of the host, with port 0 on its first one; closed in the end.
+
+    An address that this machine does not have (a name may have several) is passed over.
+
+    Raises:
+        OSError: there is none to listen on, or its port is taken.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in _addresses(listen):
+            with _where_there():
+                sockets.append(_listening(listen, family, address))
+        if not sockets:
+            raise OSError(errno.EADDRNOTAVAIL, "this machine does not have that address")
+        yield sockets
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _addresses(listen: Listen) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses: list[tuple[socket.AddressFamily, tuple[str, int]]] = list(
+        dict.fromkeys((family, (str(to[0]), listen.port)) for family, _, _, _, to in found)
+    )
+    return addresses[:1] if listen.port == 0 else addresses
+
+
+def _listening(listen: Listen, family: int, address: tuple[str, int]) -> socket.socket:
+    both = listen.host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address, family=family, dualstack_ipv6=both)
+
+
+@contextmanager
+def _where_there() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
