@@ -97,6 +97,7 @@ class Stage:
         self.ledger = SqliteLedger.open(self.path, create=True)
         self.folder = self.ledger.open_folder(str(self.drop), "ext4", self.clock.now())
         self.there = True
+        self.markers: dict[str, str] = {}
         self.rules: dict[str, PlannedAfter | None] = {}
         self.mover = LocalMover(lambda: [str(self.drop)])
         self.finisher = Finisher(
@@ -106,6 +107,7 @@ class Stage:
             judge=self.judge,
             folders=lambda: [self.folder.id] if self.there else [],
             in_place=lambda _: self.there,
+            marker=lambda action: self.markers.get(action.path),
         )
 
     def judge(self, action: AfterAction) -> PlannedAfter | None:

@@ -178,3 +178,39 @@ def test_asking_is_cheap():
     begun = time.perf_counter()
     assert not any(noise.ignores(path, is_directory=False) for path in paths)
     assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "ignored"),
+    [
+        ("a", "a/b/c.txt", True),
+        ("a.txt  ", "a.txt", True),
+        ("a.txt\\ ", "a.txt ", True),
+        ("a.txt\\ ", "a.txt", False),
+        (" a.txt", " a.txt", True),
+        (" a.txt", "a.txt", False),
+        ("a?b", "a\nb", True),
+        ("BOX", "BOX", True),
+        ("BOX", "BO", False),
+    ],
+)
+def test_a_pattern_is_read_as_git_reads_it(pattern, path, ignored):
+    """Spaces at its end count only behind a backslash, and a newline is one character of a name."""
+    assert Noise([pattern]).ignores(path, is_directory=False) is ignored
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("a\nb", "a pattern is one line; write a list for several"),
+        ("# old", r"a pattern that begins with # is a comment; write \\# for the character"),
+        ("", "the pattern names nothing"),
+        ("!", "the pattern names nothing"),
+        ("/", "the pattern names nothing"),
+        ("[", "not a gitignore pattern"),
+    ],
+)
+def test_a_pattern_that_does_nothing_is_refused_in_words(pattern, words):
+    """Each reason leads to another correction."""
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        check_ignore(pattern)

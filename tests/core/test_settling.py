@@ -2,12 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attachd.core.settling import Settler, Settling, has_holes
+from attachd.core.settling import SECOND, Settler, Settling, Verdict, has_holes
+from attachd.core.wholeness import Lack
 from attachd.errors import InvariantBroken
 from attachd.model import Signs
 
 
-def signs(size=512, mtime_ns=5, ctime_ns=5, blocks=None):
+def signs(size=512, mtime_ns=5 * SECOND, ctime_ns=5, blocks=None):
     """Make signs; without `blocks`, as many as the size needs."""
     return Signs(
         size=size,
@@ -40,7 +41,7 @@ def test_each_sign_of_a_change_restarts_the_wait(changed):
 def test_the_age_of_the_modification_time_means_nothing():
     """Times from long ago or from the future neither shorten nor lengthen the wait."""
     settler = Settler(2.0)
-    for path, mtime in (("old", 1), ("future", 2**62)):
+    for path, mtime in (("old", -1), ("new", SECOND), ("future", 2**62)):
         settler.observe(path, signs(mtime_ns=mtime), 0.0)
         assert settler.observe(path, signs(mtime_ns=mtime), 1.9).settling is Settling.WAIT
         assert settler.observe(path, signs(mtime_ns=mtime), 2.0).settling is Settling.SETTLED
@@ -69,6 +70,7 @@ def test_a_file_with_holes_waits_ten_times_and_at_least_half_a_minute(settle, wa
     verdict = settler.observe("a", sparse, wait)
     assert verdict.settling is Settling.SETTLED
     assert "holes" in verdict.reason
+    assert settler.long_wait == wait
 
 
 def test_holes_that_fill_show_a_writer_although_no_sign_changed():
@@ -90,16 +92,17 @@ def test_a_suspicious_file_is_looked_at_as_often_as_any_other():
     assert settler.observe("a", signs(size=4096), 4.0).settling is Settling.SETTLED
 
 
-def test_a_modification_time_of_zero_is_parked_and_goes_on_when_it_changes():
-    """What an interrupted rsync leaves is never taken for complete."""
+@pytest.mark.parametrize("leftover", [0, SECOND - 1])
+def test_a_modification_time_of_zero_is_parked_and_goes_on_when_it_changes(leftover):
+    """What an interrupted rsync leaves is never taken for complete, whatever the fraction of its second."""
     settler = Settler(1.0)
-    settler.observe("a", signs(mtime_ns=0), 0.0)
-    assert settler.observe("a", signs(mtime_ns=0), 29.9).settling is Settling.WAIT
-    verdict = settler.observe("a", signs(mtime_ns=0), 30.0)
+    settler.observe("a", signs(mtime_ns=leftover), 0.0)
+    assert settler.observe("a", signs(mtime_ns=leftover), 29.9).settling is Settling.WAIT
+    verdict = settler.observe("a", signs(mtime_ns=leftover), 30.0)
     assert verdict.settling is Settling.PARKED
     assert "modification time is 0" in verdict.reason
-    settler.observe("a", signs(mtime_ns=7), 31.0)
-    assert settler.observe("a", signs(mtime_ns=7), 32.0).settling is Settling.SETTLED
+    settler.observe("a", signs(mtime_ns=7 * SECOND), 31.0)
+    assert settler.observe("a", signs(mtime_ns=7 * SECOND), 32.0).settling is Settling.SETTLED
 
 
 def test_it_is_bounded_and_says_so():
@@ -175,3 +178,45 @@ def test_whatever_settles_was_quiet_for_the_whole_wait(looks):
         if verdict.settling is Settling.SETTLED:
             assert now - quiet_since.pop(path)[1] >= 1.0 - 1e-9
         assert len(settler) <= 3
+
+
+def test_what_was_waited_for_is_told():
+    """From the first look, and since the last change."""
+    settler = Settler(2.0)
+    settler.observe("a", signs(), 10.0)
+    settler.observe("a", signs(size=1024), 11.0)
+    verdict = settler.observe("a", signs(size=1024), 14.0)
+    assert (verdict.waited, verdict.quiet) == (4.0, 3.0)
+
+
+def test_a_place_that_counts_no_more_hides_none_behind_it():
+    """What became due at one moment is given in the order it came."""
+    settler = Settler(1.0)
+    for path in "abcd":
+        settler.observe(path, signs(), 0.0)
+    settler.forget("a")
+    assert settler.due(1.0) == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("settle", "quiet", "pause"),
+    [(0.0, 0.4, 0.2), (2.0, 4.0, 2.0), (2.0, 40.0, 10.0), (2.0, 400.0, 30.0), (2.0, 990.0, 10.0)],
+)
+def test_what_is_not_whole_is_looked_at_ever_more_rarely(settle, quiet, pause):
+    """A quarter of the time that it is quiet, within bounds; and the wait goes on where it was."""
+    settler = Settler(settle)
+    verdict = Verdict(settling=Settling.SETTLED, waited=quiet + 5.0, quiet=quiet)
+    lack = Lack(reason="why", patience=1000.0)
+    assert settler.put_off("a", signs(), verdict, lack, 5000.0).settling is Settling.WAIT
+    assert settler.next_due == 5000.0 + pause
+    again = settler.observe("a", signs(), 5000.0 + pause)
+    assert (again.waited, again.quiet) == pytest.approx((quiet + 5.0 + pause, quiet + pause))
+
+
+def test_a_parked_file_comes_with_a_way_out():
+    """Both the writer and `touch` can end the wait."""
+    settler = Settler(1.0)
+    settler.observe("a", signs(mtime_ns=0), 0.0)
+    verdict = settler.observe("a", signs(mtime_ns=0), 30.0)
+    hint = "Run the transfer again to its end, or `touch` the file if it is whole; it then goes on."
+    assert verdict.hint == hint

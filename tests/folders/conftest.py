@@ -31,8 +31,10 @@ class MemoryLedger:
     def __init__(self):
         self.files = {}
         self.pending = set()
+        self.parked = set()
         self.existing = {}
         self.first_scan_done = False
+        self.filesystem = None
         self.asked = []
         self.fails = None
 
@@ -47,8 +49,14 @@ class MemoryLedger:
                 found.add((name, signs.size, signs.mtime_ns, signs.ctime_ns))
         return found
 
+    def known_among(self, folder_id, directory, names):
+        return {one for one in self.known(folder_id, directory) or () if one[0] in names}
+
     def pending_paths(self, folder_id) -> Iterator[str]:
         yield from sorted(self.pending)
+
+    def parked_paths(self, folder_id) -> Iterator[str]:
+        yield from sorted(self.parked)
 
     def record_existing(self, folder_id, files, at):
         if self.fails:
@@ -57,6 +65,9 @@ class MemoryLedger:
 
     def finish_first_scan(self, folder_id):
         self.first_scan_done = True
+
+    def note_filesystem(self, folder_id, filesystem):
+        self.filesystem = filesystem
 
 
 class Intake:
@@ -80,6 +91,7 @@ class Intake:
         self.files.append(file)
         self.ledger.files[file.path] = file.signs
         self.ledger.pending.add(file.path)
+        self.ledger.parked.discard(file.path)
 
     def unmatched(self, folder_id, path, signs, reason):
         self.irregular[path] = reason
@@ -88,6 +100,7 @@ class Intake:
 
     def parked(self, folder_id, path, signs, reason):
         self.parked_files[path] = reason
+        self.ledger.parked.add(path)
         self.ledger.files[path] = signs
 
     def gone(self, folder_id, path):
@@ -135,7 +148,15 @@ def watch(root, ledger, intake):
     started = []
 
     def begin(
-        *, started_at=None, filesystem=None, protected=(), sink=None, start=True, ignore=(), **settings
+        *,
+        started_at=None,
+        filesystem=None,
+        protected=(),
+        sink=None,
+        start=True,
+        ignore=(),
+        rules=(),
+        **settings,
     ):
         values = {"existing": Existing.UPLOAD, "watch": Watch.AUTO, "settle": 0.1, "rescan": 300.0} | settings
         record = FolderRecord(
@@ -146,7 +167,7 @@ def watch(root, ledger, intake):
             first_scan_done=ledger.first_scan_done,
         )
         folder = FolderWatch(
-            FolderSettings(path=str(root), rules=(), ignore=ignore, **values),
+            FolderSettings(path=str(root), rules=rules, ignore=ignore, **values),
             record,
             ledger,
             sink or intake,

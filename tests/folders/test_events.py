@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers import inotify_c
 
-from attachd.folders import events
+from attachd.folders import events, limits
 from attachd.folders.events import FolderEvents
 from attachd.folders.mailbox import Mailbox
 from attachd.folders.rounds import SHORTEST_PAUSE, next_pause
@@ -177,11 +177,58 @@ def test_directories_beyond_the_limit_of_watches_are_counted_and_scanned(
     monkeypatch.setattr(inotify_c, "inotify_add_watch", add_watch)
     folder = watch(rescan=0.2)
     until(lambda: folder.health().is_idle)
-    assert "raise fs.inotify.max_user_watches" in folder.health().detail
+    health = folder.health()
+    assert "200 directories bring no events" in health.detail or "201 directories" in health.detail
+    assert "should be 1048576" in health.detail
+    assert (health.watches, health.directories) == (100, 301)
+    assert health.watch_limit == limits.max_user_watches()
     for number in range(300):
         (root / f"d{number}" / "file").touch()
     until(lambda: len({file.path for file in intake.files}) == 300)
     assert folder.health().healthy
+
+
+def test_watches_are_set_when_the_limit_was_raised(root, watch, intake, monkeypatch, until):
+    """Nobody has to restart attachd after `sysctl --system`, and the scan that follows finds the rest."""
+    for number in range(5):
+        (root / f"d{number}").mkdir()
+    granted = [iter(range(3))]
+    system_add_watch = inotify_c.inotify_add_watch
+
+    def add_watch(descriptor, path, mask):
+        if next(granted[0], None) is None:
+            ctypes.set_errno(errno.ENOSPC)
+            return -1
+        return system_add_watch(descriptor, path, mask)
+
+    monkeypatch.setattr(inotify_c, "inotify_add_watch", add_watch)
+    monkeypatch.setattr(limits, "max_user_watches", lambda: 3)
+    folder = watch(rescan=3600.0)
+    until(lambda: folder.health().is_idle)
+    assert "max_user_watches is 3 and should be 1048576" in folder.health().detail
+    granted[0] = iter(range(100))
+    monkeypatch.setattr(limits, "max_user_watches", lambda: 100)
+    until(lambda: folder.health().watches == 6 and folder.health().is_idle)
+    assert folder.health().detail == ""
+    (root / "d4" / "a").touch()
+    until(lambda: intake.paths == ["d4/a"])
+    assert folder.health().found_by_hint == 1
+
+
+def test_the_limit_to_set_leaves_room():
+    """At least what systemd/ ships, and twice what is needed."""
+    assert limits.wanted(10) == limits.RECOMMENDED
+    assert limits.wanted(3_000_000) == 8 * limits.RECOMMENDED
+    shipped = Path(__file__).parents[2] / "systemd" / "sysctl.d"
+    text = "".join(file.read_text() for file in shipped.iterdir())
+    assert f"fs.inotify.max_user_watches = {limits.RECOMMENDED}" in text
+
+
+def test_a_system_without_limits_has_none(monkeypatch, tmp_path):
+    """A kernel without inotify's files says nothing."""
+    monkeypatch.setattr(limits, "_OF_THE_MACHINE", tmp_path / "missing")
+    monkeypatch.setattr(limits, "_OF_THE_NAMESPACE", tmp_path / "missing")
+    assert limits.max_user_watches() is None
 
 
 def test_a_folder_that_cannot_be_watched_is_scanned(root, watch, intake, monkeypatch, until):

@@ -161,7 +161,7 @@ def test_a_parent_swapped_for_a_link_does_not_lead_outside(root, tmp_path, settl
     (root / "a").symlink_to(outside)
     with pytest.raises(NotRegular, match="a directory above it is a symbolic link"):
         open_settled(str(root), path, signs)
-    with pytest.raises(FileChanged):
+    with pytest.raises(FileGone, match="a directory above it is a symbolic link"):
         look_again(str(root), path, signs)
 
 

@@ -141,6 +141,46 @@ def test_a_directory_comes_in_batches(root, scanned):
     assert [len(batch.found) for batch in batches] == [BATCH, BATCH, 1]
 
 
+def test_a_directory_too_full_to_be_remembered_is_asked_for_in_parts(root, signs_at):
+    """Each batch asks for its own names, and only what is new or changed is told."""
+    names = [f"f{number:04}" for number in range(BATCH + 10)]
+    fill(root, *names, "new", "changed", "sub/deep")
+    signs = {name: signs_at(root / name) for name in (*names, "changed")}
+    (root / "changed").write_text("other bytes")
+    known = {(name, each.size, each.mtime_ns, each.ctime_ns) for name, each in signs.items()}
+    asked = []
+
+    def among(directory, some):
+        asked.append((directory, len(some)))
+        return {one for one in known if not directory and one[0] in some}
+
+    batches = list(
+        scan(
+            str(root),
+            "",
+            known=lambda directory: None if not directory else set(),
+            among=among,
+            ignores=lambda *_: False,
+        )
+    )
+    assert paths(batches) == ["changed", "new", "sub/deep"]
+    assert sum(batch.seen for batch in batches) == len(names) + 3
+    assert asked == [("", BATCH), ("", len(names) + 3 - BATCH)]
+
+
+def test_a_date_beyond_what_the_ledger_holds_is_known_again(root, scanned, signs_at):
+    """A file from the year 2400 is recorded with the last time that fits, and found unchanged."""
+    fill(root, "later")
+    os.utime(root / "later", ns=(0, 13_600_000_000 * 10**9))
+    if (root / "later").stat().st_mtime_ns <= 2**63 - 1:
+        pytest.skip("this file system keeps no time after 2262")
+    signs = signs_at(root / "later")
+    known = {"": {("later", signs.size, signs.mtime_ns, signs.ctime_ns)}}
+    (batch,) = scanned(known)
+    assert batch.found == ()
+    assert batch.seen == 1
+
+
 def test_memory_does_not_grow_with_the_folder(root):
     """Five thousand new files in one directory take less than half of what keeping them would."""
     for number in range(5000):

@@ -8,18 +8,25 @@ files whose modification time is 0 (what an interrupted `rsync --partial` leaves
 """
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+from attachd.core.wholeness import Lack
 from attachd.errors import InvariantBroken
 from attachd.model import Signs
 
 BLOCK = 512
 """Bytes in the unit of `st_blocks`, stat(2)."""
 
+SECOND = 1_000_000_000
+"""Nanoseconds."""
+
 LONG_WAIT_FACTOR = 10
 LONG_WAIT_FLOOR = 30.0
 """Seconds that a suspicious file waits at least."""
+
+SHORTEST_LOOK, LONGEST_LOOK = 0.2, 30.0
+"""Seconds between looks at a quiet file that is not whole: they grow with the time that it is quiet."""
 
 
 class Settling(Enum):
@@ -32,10 +39,18 @@ class Settling(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one look at a file led to; `reason` says what is unusual about it, or is empty."""
+    """What one look at a file led to; `reason` says what is unusual about it, or is empty.
+
+    `hint`: what a person can do about a file that is parked.
+    `waited`: for how many seconds the file was waited for in all, where it is no longer.
+    `quiet`: for how many of them nothing changed.
+    """
 
     settling: Settling
     reason: str = ""
+    hint: str = ""
+    waited: float = 0.0
+    quiet: float = 0.0
 
 
 _WAIT = Verdict(settling=Settling.WAIT)
@@ -45,6 +60,7 @@ _SETTLED = Verdict(settling=Settling.SETTLED)
 @dataclass(slots=True)
 class _Waiting:
     signs: Signs
+    began: float  # when it was first seen
     since: float  # when these signs were first seen, or the last event came
     ticket: int  # the one place in the queue that still counts
 
@@ -101,7 +117,34 @@ class Settler:
         if now < waiting.since + self._needed(signs):
             return _WAIT
         self.forget(path)
-        return self._judge(signs)
+        return replace(self._judge(signs), waited=now - waiting.began, quiet=now - waiting.since)
+
+    def put_off(self, path: str, signs: Signs, verdict: Verdict, lack: Lack, now: float) -> Verdict:
+        """Wait on for a file that settled and is not whole, or decide that it was waited for long enough.
+
+        It is not waited for where that would keep new files from being looked at: a parked one goes on by
+        itself as well.
+
+        Args:
+            path: of the file.
+            signs: of the look that led to the verdict.
+            verdict: of the `observe` before, which said `SETTLED`.
+            lack: what is missing.
+            now: the time of that `observe`.
+        """
+        if verdict.quiet >= lack.patience or len(self._waiting) >= self._capacity // 2:
+            settling = Settling.SETTLED if lack.accepted else Settling.PARKED
+            return replace(verdict, settling=settling, reason=lack.reason, hint=lack.hint)
+        waiting = _Waiting(signs=signs, began=now - verdict.waited, since=now - verdict.quiet, ticket=0)
+        self._waiting[path] = waiting
+        pause = max(self._settle, SHORTEST_LOOK, min(verdict.quiet / 4, LONGEST_LOOK))
+        self._enqueue(path, waiting, now + min(pause, max(lack.patience - verdict.quiet, 0.0)))
+        return _WAIT
+
+    @property
+    def long_wait(self) -> float:
+        """Give the seconds for which a suspicious file is waited for."""
+        return self._long_wait
 
     def touched(self, path: str, now: float) -> None:
         """Start the wait anew: an event told of the file."""
@@ -133,7 +176,7 @@ class Settler:
     def _begin(self, path: str, signs: Signs, now: float) -> Verdict:
         if self.is_full:
             raise InvariantBroken(f"more than {self._capacity} files are being waited for")
-        waiting = self._waiting[path] = _Waiting(signs=signs, since=now, ticket=0)
+        waiting = self._waiting[path] = _Waiting(signs=signs, began=now, since=now, ticket=0)
         self._enqueue(path, waiting, now + self._settle)
         return _WAIT
 
@@ -143,18 +186,27 @@ class Settler:
         heapq.heappush(self._queue, (at, waiting.ticket, path))
 
     def _needed(self, signs: Signs) -> float:
-        return self._long_wait if has_holes(signs) or signs.mtime_ns == 0 else self._settle
+        return self._long_wait if has_holes(signs) or is_leftover(signs) else self._settle
 
     def _judge(self, signs: Signs) -> Verdict:
-        if signs.mtime_ns == 0:
-            reason = f"its modification time is 0, and nothing changed for {self._long_wait:g} seconds"
-            return Verdict(settling=Settling.PARKED, reason=reason)
+        if is_leftover(signs):
+            reason = (
+                f"its modification time is 0, as an interrupted rsync leaves it, and nothing changed for"
+                f" {self._long_wait:g} seconds"
+            )
+            hint = "Run the transfer again to its end, or `touch` the file if it is whole; it then goes on."
+            return Verdict(settling=Settling.PARKED, reason=reason, hint=hint)
         if has_holes(signs):
             reason = (
                 f"it has holes, and nothing changed for {self._long_wait:g} seconds: taken as a sparse file"
             )
             return Verdict(settling=Settling.SETTLED, reason=reason)
         return _SETTLED
+
+
+def is_leftover(signs: Signs) -> bool:
+    """Say whether it is of the first second of 1970: an interrupted rsync leaves that."""
+    return 0 <= signs.mtime_ns < SECOND
 
 
 def has_holes(signs: Signs) -> bool:

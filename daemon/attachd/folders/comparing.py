@@ -4,7 +4,7 @@ import stat
 from enum import StrEnum
 
 from attachd.errors import FileChanged, FileGone, FileUnreadable, NotRegular
-from attachd.folders import reading, walk
+from attachd.folders import reach
 from attachd.model import Signs
 
 
@@ -29,13 +29,13 @@ def compare(root: str, path: str, signs: Signs, sha256: str | None, *, read: boo
         read: hash the bytes in any case.
     """
     try:
-        facts = walk.look(root, path)
+        facts = reach.look(root, path)
         now = Signs.of(facts)
         if not stat.S_ISREG(facts.st_mode) or now.size != signs.size:
             return OnDisk.CHANGED
         if sha256 is None or (now == signs and not read):
             return OnDisk.SAME if now == signs else OnDisk.CHANGED
-        with reading.open_settled(root, path, now) as opened:
+        with reach.open_settled(root, path, now) as opened:
             return OnDisk.SAME if opened.sha256() == sha256 else OnDisk.CHANGED
     except FileGone:
         return OnDisk.GONE

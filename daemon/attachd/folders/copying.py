@@ -4,10 +4,13 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 
 from attachd.errors import FileChanged, StopRequested
 
 BLOCK = 1024 * 1024
+BLOCK_DONE: ContextVar[Callable[[], None]] = ContextVar("BLOCK_DONE", default=lambda: None)
+"""Called after each block: a process that does this for another one shows by it that it goes on."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -46,6 +49,7 @@ def sha256_of(descriptor: int) -> str:
     os.lseek(descriptor, 0, os.SEEK_SET)
     while block := os.read(descriptor, BLOCK):
         digest.update(block)
+        BLOCK_DONE.get()()
     return digest.hexdigest()
 
 
@@ -59,6 +63,7 @@ def _copy_bytes(source: int, target: int, stops: Callable[[], bool]) -> str:
         left = memoryview(block)
         while left:
             left = left[os.write(target, left) :]
+        BLOCK_DONE.get()()
     return digest.hexdigest()
 
 

@@ -68,6 +68,11 @@ class FolderEvents:
         return self._observer is not None
 
     @property
+    def watches(self) -> int:
+        """Count the watches that are set: one for each directory that brings events."""
+        return self._queue.watches if self._queue else 0
+
+    @property
     def refused(self) -> int:
         """Count the directories without a watch because the system's limit of watches is reached."""
         return self._queue.refused if self._queue else 0
@@ -137,6 +142,11 @@ class _Queue(InotifyFD):
         self._mailbox = mailbox
         self.refused = 0
         self.failure: Exception | None = None
+
+    @property
+    def watches(self) -> int:
+        """Count the watches that are set."""
+        return len(self._watch_for_wd)
 
     def run(self) -> None:
         """Read events until stopped; what goes wrong is kept for the folder's thread, which starts anew."""

@@ -7,6 +7,7 @@ import structlog
 from attachd.core.paths import escape
 from attachd.core.protocols import Clock
 from attachd.core.settings import Watch
+from attachd.folders import limits, reach
 from attachd.folders.events import FolderEvents
 from attachd.folders.mailbox import Mailbox
 from attachd.folders.mounts import is_network
@@ -40,6 +41,8 @@ class Lookout:
         self._trouble = ""
         self._pause = first_pause
         self._again_at = math.inf
+        self._limit: int | None = None
+        self._told = False
 
     @property
     def word(self) -> str:
@@ -62,14 +65,32 @@ class Lookout:
         if self._trouble:
             return f"no events, only scans: {self._trouble}"
         if self._events.refused:
-            return f"{self._events.refused} directories are only scanned: raise fs.inotify.max_user_watches"
+            set_now = "" if self._limit is None else f" is {self._limit} and"
+            wanted = limits.wanted(self.watches + self._events.refused)
+            return (
+                f"{self._events.refused} directories bring no events and are only scanned:"
+                f" fs.inotify.max_user_watches{set_now} should be {wanted} (sysctl), for all users' watches"
+            )
         return ""
+
+    @property
+    def watches(self) -> int:
+        """Count the directories that bring events."""
+        return self._events.watches
+
+    @property
+    def limit(self) -> int | None:
+        """Give the kernel's limit of watches as of the last time that they were set, or None."""
+        return self._limit
 
     def begin(self, filesystem: str) -> None:
         """Set the watch, where events are wanted on this file system; the caller has ended an older one."""
         is_wanted = self._wanted is Watch.EVENTS or (
             self._wanted is Watch.AUTO and not is_network(filesystem)
         )
+        if is_wanted and reach.is_far(self._root):
+            self._trouble = "a network file system tells nothing of what other hosts write"
+            is_wanted = False
         self._pause = self._first_pause
         self._again_at = -math.inf if is_wanted else math.inf
         self.tend()
@@ -77,14 +98,27 @@ class Lookout:
     def tend(self) -> bool:
         """Look after the watch and set it anew when its time has come; True where it was lost."""
         fault = self._events.fault() if self._events.is_on else ""
+        if self._events.refused and not fault:
+            fault = self._tend_limit()
         if fault:
-            log.warning("watch_lost", folder=escape(self._root), reason=fault)
+            log.warning("watch_lost", folder=escape(self._root), why=fault)
             self._trouble = fault
             self._events.stop()
             self._mailbox.want_scan()
         if not self._events.is_on and self._clock.monotonic() >= self._again_at:
             self._set()
         return bool(fault)
+
+    def _tend_limit(self) -> str:
+        """Tell once that the limit of watches is too low; give "the limit was raised" when it was, or ""."""
+        if not self._told:
+            log.warning("watch_limit_reached", folder=escape(self._root), why=self.detail)
+            self._told = True
+        now = limits.max_user_watches()
+        if now is None or self._limit is None or now <= self._limit:
+            return ""
+        self._again_at = -math.inf
+        return f"the limit of watches was raised to {now}"
 
     def end(self) -> bool:
         """Take the watch away and attempt nothing until `begin`; say whether it was there."""
@@ -95,6 +129,7 @@ class Lookout:
         return was_on
 
     def _set(self) -> None:
+        self._limit, self._told = limits.max_user_watches(), False
         self._trouble = self._events.start()
         self._again_at = self._clock.monotonic() + self._pause
         self._pause = min(self._pause * 2, PAUSE_CAP)

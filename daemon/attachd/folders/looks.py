@@ -6,11 +6,14 @@ from collections import OrderedDict
 
 import structlog
 
+from attachd.core.measure import UNMEASURED, Measure
 from attachd.core.paths import escape
 from attachd.core.protocols import Clock
-from attachd.core.settling import Settler, Settling, Verdict
-from attachd.errors import FileError
-from attachd.folders import walk
+from attachd.core.settling import Settler, Settling, Verdict, is_leftover
+from attachd.core.wholeness import Lack
+from attachd.errors import FileError, FileGone
+from attachd.folders import reach, walk
+from attachd.folders.examining import Examiner
 from attachd.folders.scan import Found
 from attachd.folders.sieve import Sieve
 from attachd.folders.sink import Sink
@@ -30,12 +33,24 @@ class Looks:
     look-up, while asking for a whole directory at every hint would cost more the fuller the directory is.
     """
 
-    def __init__(self, *, root: str, folder_id: int, sieve: Sieve, sink: Sink, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        root: str,
+        folder_id: int,
+        sieve: Sieve,
+        sink: Sink,
+        clock: Clock,
+        examiner: Examiner,
+        measure: Measure = UNMEASURED,
+    ) -> None:
         self._root = root
         self._folder_id = folder_id
         self._sieve = sieve
         self._sink = sink
         self._clock = clock
+        self._examiner = examiner
+        self._measure = measure
         self._reported = _Reported()
         self._hinted: set[str] = set()
         self.settler = Settler(0.0)
@@ -48,6 +63,8 @@ class Looks:
         Raises:
             RootOut: the folder itself cannot be opened.
         """
+        for marked in self._examiner.demands.marked_by(path):
+            self.reconsider(marked)
         if doubted:
             self._reported.forget(path)
         facts = self._facts(path)
@@ -77,6 +94,21 @@ class Looks:
             else:
                 self.consider(Found(path=path, signs=Signs.of(facts), kind=walk.kind_of(facts.st_mode)))
 
+    def reconsider(self, path: str) -> None:
+        """Take up a file that lacked something, if it lacks nothing by now; whether it is parked or not.
+
+        Raises:
+            RootOut: the folder itself cannot be opened.
+        """
+        facts = self._facts(path)
+        if facts is None or not stat.S_ISREG(facts.st_mode):
+            return
+        signs = Signs.of(facts)
+        if is_leftover(signs) or self._lack(path, signs) is not None:
+            return
+        self._reported.forget(path)
+        self.consider(Found(path=path, signs=signs, kind=None))
+
     def consider(self, found: Found, *, hinted: bool = False) -> bool:
         """Take in what one look showed; True where it is news: not reported and not waited for before."""
         now = self._clock.monotonic()
@@ -90,6 +122,10 @@ class Looks:
         if is_news and hinted:
             self._hinted.add(found.path)
         verdict = self.settler.observe(found.path, found.signs, now)
+        if verdict.settling is Settling.SETTLED:
+            lack = self._lack(found.path, found.signs)
+            if lack is not None:
+                verdict = self.settler.put_off(found.path, found.signs, verdict, lack, now)
         if verdict.settling is not Settling.WAIT:
             self._report(found, verdict, now)
         return is_news
@@ -100,14 +136,22 @@ class Looks:
         self._reported.forget(path)
         self._sink.gone(self._folder_id, path)
 
-    def begin(self, settle: float) -> None:
+    def begin(self, settle: float, *, is_remote: bool) -> None:
         """Wait for no file yet, and for `settle` seconds for each from now on; a scan follows."""
         self.settler = Settler(settle)
+        self._examiner.long_wait = self.settler.long_wait
+        self._examiner.is_remote = is_remote
         self._hinted.clear()
+
+    def _lack(self, path: str, signs: Signs) -> Lack | None:
+        try:
+            return self._examiner.lack(path, signs)
+        except FileGone:
+            return None  # whoever opens it next says so
 
     def _facts(self, path: str) -> os.stat_result | None:
         try:
-            return walk.look(self._root, path)
+            return reach.look(self._root, path)
         except walk.RootOut:
             raise
         except FileError:
@@ -123,12 +167,14 @@ class Looks:
         self._forget(found.path)
         self._reported.add(found.path, found.signs, now)
         if verdict.settling is Settling.PARKED:
-            self._sink.parked(self._folder_id, found.path, found.signs, _not_complete(verdict.reason))
+            self._sink.parked(self._folder_id, found.path, found.signs, _not_complete(verdict))
             return
         if verdict.reason:
-            log.info("settled_with_holes", folder=escape(self._root), path=escape(found.path))
+            about = {"folder": escape(self._root), "path": escape(found.path), "why": verdict.reason}
+            log.info("settled_with_holes", **about)
         self.found_by_hint += by_hint
         self.found_by_scan += not by_hint
+        self._measure.settled(self._folder_id, verdict.waited, by_hint=by_hint)
         self._sink.settled(
             SettledFile(folder_id=self._folder_id, path=found.path, signs=found.signs, found_by_hint=by_hint)
         )
@@ -167,9 +213,9 @@ def _not_regular(kind: str) -> ErrorInfo:
     )
 
 
-def _not_complete(reason: str) -> ErrorInfo:
+def _not_complete(verdict: Verdict) -> ErrorInfo:
     return ErrorInfo(
         kind=ErrorKind.NOT_COMPLETE,
-        message=f"The file looks unfinished: {reason}. An interrupted rsync leaves files like this.",
-        hint="Run the transfer again to its end, or `touch` the file if it is whole; it then goes on.",
+        message=f"The file looks unfinished: {verdict.reason}. It goes on by itself when it is whole.",
+        hint=verdict.hint,
     )

@@ -17,7 +17,7 @@ class Mailbox:
         self._changed = Condition()
         self._hints: dict[str, bool] = {}
         self._scan_wanted = False
-        self._hints_lost = False
+        self._hints_lost = 0
         self._stopping = False
 
     @property
@@ -39,7 +39,8 @@ class Mailbox:
         """
         with self._changed:
             if len(self._hints) >= self._capacity and path not in self._hints:
-                self._hints_lost = self._scan_wanted = True
+                self._hints_lost += 1
+                self._scan_wanted = True
             else:
                 self._hints[path] = doubted or self._hints.get(path, False)
             self._changed.notify()
@@ -47,7 +48,8 @@ class Mailbox:
     def lose_hints(self) -> None:
         """Note that hints were lost on their way: a scan has to find what they would have told."""
         with self._changed:
-            self._hints_lost = self._scan_wanted = True
+            self._hints_lost += 1
+            self._scan_wanted = True
             self._changed.notify()
 
     def want_scan(self) -> None:
@@ -74,10 +76,10 @@ class Mailbox:
             wanted, self._scan_wanted = self._scan_wanted, False
             return wanted
 
-    def take_hints_lost(self) -> bool:
-        """Say whether hints were lost since the last call."""
+    def take_hints_lost(self) -> int:
+        """Say how often hints were lost since the last call: one by one, or an unknown number at once."""
         with self._changed:
-            lost, self._hints_lost = self._hints_lost, False
+            lost, self._hints_lost = self._hints_lost, 0
             return lost
 
     def clear(self) -> None:

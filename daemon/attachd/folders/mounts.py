@@ -1,53 +1,44 @@
-"""Tells on which file system a path lies. The only reader of /proc/self/mountinfo.
+"""Tells on which file system a path lies, by /proc/self/mountinfo.
 
-The mount is found by its id, which /proc/self/fdinfo gives for an open directory, and not by comparing
-paths: a mount over another one, or over a parent, would deceive that. Sources: proc_pid_fdinfo(5) and
-proc_pid_mountinfo(5).
+The mount of what is open is found by its id, which /proc/self/fdinfo gives, and not by comparing paths: a
+mount over another one, or over a parent, would deceive that. Source: proc_pid_fdinfo(5). Where a path leads
+is told before anything is opened (`where`), so that nothing is opened that may never answer.
 """
 
 import os
-import re
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-UNKNOWN = "unknown"
-"""Stands for a file system that mountinfo does not list (it was mounted outside our namespace)."""
+from attachd.core.mounts import TABLE, UNKNOWN, Mount, Place, find_mount, is_network, place_of
 
-_NETWORK = frozenset(
-    {
-        "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "davfs2", "drvfs", "fuse", "gfs2",
-        "glusterfs", "gpfs", "lustre", "ncpfs", "ocfs2", "orangefs", "panfs", "prl_fs", "pvfs2", "vboxsf",
-        "virtiofs", "vmhgfs",
-    }
-)  # fmt: skip
-_NETWORK_FAMILIES = ("nfs", "smb", "fuse.")
+__all__ = [
+    "UNKNOWN",
+    "Mount",
+    "filesystem_of",
+    "find_mount",
+    "is_network",
+    "mount_id_of",
+    "mount_of",
+    "where",
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """One mount.
-
-    Attributes:
-        id: no other mount has it while this one lasts.
-        filesystem: the type, as `ext4` or `nfs4`.
-        point: where it is mounted.
-        source: what is mounted: a device, a share, or a word such as `tmpfs`.
-        part: which directory of the source is mounted, "/" for all of it.
-    """
-
-    id: int
-    filesystem: str = UNKNOWN
-    point: str = ""
-    source: str = ""
-    part: str = ""
+def where(path: str) -> Place:
+    """Find out where a path leads without a system call on a network file system."""
+    return place_of(path, _table(), _link)
 
 
 def filesystem_of(path: str) -> str:
     """Name the type of file system a path lies on, or would lie on; `unknown` where nobody can tell.
 
+    A path on a network file system is not touched.
+
     Raises:
         OSError: no part of the path can be opened.
     """
+    place = where(path)
+    if place.network is not None:
+        return place.mount.filesystem
     while True:
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -67,10 +58,12 @@ def mount_of(descriptor: int) -> Mount:
     """Find the mount that an open file or directory belongs to.
 
     Raises:
-        OSError: /proc is not there.
+        OSError: /proc is not there, or a local file system does not answer for itself.
     """
-    table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    return find_mount(table, mount_id_of(descriptor))
+    mount = find_mount(_table(), mount_id_of(descriptor))
+    if is_network(mount.filesystem):  # a server would be asked, and most say nothing
+        return mount
+    return replace(mount, volume=os.fstatvfs(descriptor).f_fsid)
 
 
 def mount_id_of(descriptor: int) -> int:
@@ -83,34 +76,12 @@ def mount_id_of(descriptor: int) -> int:
     return 0
 
 
-def find_mount(mountinfo: str, mount_id: int) -> Mount:
-    """Look a mount up in the text of mountinfo; one that is not listed has an `unknown` file system.
-
-    A line is `ID PARENT MAJOR:MINOR PART POINT OPTIONS [OPTIONAL…] - TYPE SOURCE OPTIONS`.
-    """
-    for line in mountinfo.split("\n"):
-        if line.startswith(f"{mount_id} "):
-            before_dash, _, after_dash = line.partition(" - ")
-            _, _, _, part, point, *_ = before_dash.split(" ")
-            filesystem, source, *_ = after_dash.split(" ")
-            return Mount(
-                id=mount_id,
-                filesystem=filesystem,
-                point=_plain(point),
-                source=_plain(source),
-                part=_plain(part),
-            )
-    return Mount(id=mount_id)
+def _table() -> str:
+    return Path(TABLE).read_text(encoding="utf-8", errors="surrogateescape")
 
 
-def _plain(field: str) -> str:
-    """Undo the octal numbers that stand for blanks, tabs, newlines and backslashes."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
-
-
-def is_network(filesystem: str) -> bool:
-    """Say whether other hosts can write there, which no event tells us.
-
-    FUSE counts as one (sshfs, rclone …) except `fuseblk`, a local disk.
-    """
-    return filesystem in _NETWORK or filesystem.startswith(_NETWORK_FAMILIES)
+def _link(path: str) -> str | None:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - a path in fsdecode form
+    except OSError:  # no link, or nothing is there
+        return None

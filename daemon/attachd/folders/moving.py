@@ -29,10 +29,12 @@ from attachd.errors import (
 )
 from attachd.folders import walk
 from attachd.folders.copying import copy, sha256_of
+from attachd.folders.mounts import where
 from attachd.folders.renaming import flush, rename_new
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NAME_BYTES = 100  # of a name of ours, however it is encoded
 _NEVER = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
 
 
@@ -98,6 +100,32 @@ class LocalMover:
             if action.chosen is None or not self._is_there(action.chosen, action):
                 raise
 
+    def send_after(self, action: AfterAction, marker: str) -> None:
+        """Do to a file's marker what was done to the file; nothing if it is gone, or the file is back.
+
+        Raises:
+            FileError: it stays where it is; as for `carry_out`.
+        """
+        directory, _, name = action.path.rpartition("/")
+        marker = marker.rpartition("/")[2]
+        with suppress(FileGone), walk.directory(action.folder, directory) as source, _explained():
+            if _exists(source, name) or not _is_file(source, marker):
+                return
+            if action.chosen is None:
+                os.unlink(marker, dir_fd=source)
+            else:
+                self._move_marker(source, marker, action.chosen.rpartition("/")[0])
+            flush(source)
+
+    def _move_marker(self, source: int, marker: str, directory: str) -> None:
+        with self._destination(directory) as there, _explained():
+            free = next(each for each in free_names(marker) if not _exists(there, each))
+            if os.fstat(there).st_dev == os.fstat(source).st_dev:
+                rename_new(source, marker, there, free)
+            else:
+                _copy_marker(source, marker, there, free)
+            flush(there)
+
     def _carry_out(self, action: AfterAction, stops: Callable[[], bool]) -> None:
         directory, _, name = action.path.rpartition("/")
         with walk.directory(action.folder, directory) as source, _explained():
@@ -116,12 +144,12 @@ class LocalMover:
     @contextmanager
     def _destination(self, directory: str) -> Iterator[int]:
         directory = directory or "/"
-        self._require_outside(directory)
+        self._require_outside(where(directory).path)
         with _explained():
             _make(directory)
             descriptor = os.open(directory, _DIRECTORY)
         try:
-            self._require_outside(f"/proc/self/fd/{descriptor}")
+            self._require_outside(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - fsdecode form
             with _explained():
                 if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
                     raise FileUnreadable(f"attachd may not write to {escape(directory)}")
@@ -129,10 +157,9 @@ class LocalMover:
         finally:
             os.close(descriptor)
 
-    def _require_outside(self, directory: str) -> None:
-        real = os.path.realpath(directory)
+    def _require_outside(self, real: str) -> None:
         for folder in self._watched():
-            if is_inside(real, os.path.realpath(folder)):
+            if is_inside(real, where(folder).path):
                 raise MoveRefused(f"{escape(real)} lies in the watched folder {escape(folder)}")
 
 
@@ -299,6 +326,23 @@ def _open(directory: int, name: str) -> int:
         return os.open(name, _FILE, dir_fd=directory)
     except OSError as error:
         raise walk.translated(error) from error
+
+
+def _copy_marker(source: int, marker: str, there: int, free: str) -> None:
+    descriptor, part = _open(source, marker), f".attachd-{free}"[:_NAME_BYTES]
+    try:
+        copy(descriptor, os.fstat(descriptor), there, part, None, lambda: False)
+    finally:
+        os.close(descriptor)
+    rename_new(there, part, there, free)
+    os.unlink(marker, dir_fd=source)
+
+
+def _is_file(directory: int, name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _exists(directory: int, name: str) -> bool:

@@ -3,9 +3,10 @@
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from typing import Self
 
-from attachd.errors import FileChanged, FileUnreadable, NotRegular
+from attachd.errors import FileChanged, FileGone, FileUnreadable, NotRegular
 from attachd.folders import walk
 from attachd.model import Signs
 
@@ -40,6 +41,30 @@ class OpenFile:
             return os.read(self._descriptor, length)
         except OSError as error:
             raise FileUnreadable(walk.in_words(error)) from error
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Give at most `length` bytes from an offset; where `read` goes on does not change.
+
+        Raises:
+            FileUnreadable: the system refuses to go on reading.
+        """
+        try:
+            return os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise FileUnreadable(walk.in_words(error)) from error
+
+    def has_hole(self) -> bool:
+        """Say whether a part of it was never written (SEEK_HOLE, lseek(2)); False where nobody can tell.
+
+        fallocate(2) leaves such parts although it takes the blocks. Reading starts from the first byte again.
+        """
+        try:
+            return self.size > 0 and os.lseek(self._descriptor, 0, os.SEEK_HOLE) < self.size
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                self.rewind()
 
     def rewind(self) -> None:
         """Start reading from the first byte again."""
@@ -104,12 +129,14 @@ def look_again(root: str, path: str, signs: Signs) -> None:
     """Take the last look before a file is registered.
 
     Raises:
-        FileGone: it, or a directory above it, is not there any more.
+        FileGone: it, or a directory above it, is not there any more; a link is no directory.
         FileChanged: something else lies there by now.
         FileUnreadable: the system does not say, or the folder itself is out.
     """
     try:
         _require_settled(walk.look(root, path), signs)
+    except walk.LinkAbove as error:
+        raise FileGone(str(error)) from error
     except NotRegular as error:
         raise FileChanged(f"something else took its place: {error}") from error
 

@@ -5,9 +5,13 @@ look like the loss of every file in it, so it counts as an outage, in which noth
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from attachd.core.afters import is_inside
+from attachd.core.mounts import Mount, is_network
 from attachd.core.paths import escape
+from attachd.core.settings import RequireMount
 from attachd.folders import mounts, walk
 
 
@@ -15,7 +19,7 @@ from attachd.folders import mounts, walk
 class Identity:
     """What a folder is recognised by."""
 
-    mount: mounts.Mount
+    mount: Mount
     device: int
     inode: int
 
@@ -39,12 +43,22 @@ class Root:
 
     Args:
         path: absolute.
-        seen_on: the file system it was first seen on, as the ledger remembers it.
+        seen_on: the file system it was seen on, as the ledger remembers it.
+        require: what `require_mount` says.
+        look: gives what the folder is at this moment, as `identify`.
     """
 
-    def __init__(self, path: str, seen_on: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        seen_on: str,
+        require: RequireMount = RequireMount.AUTO,
+        look: Callable[[str], Identity] | None = None,
+    ) -> None:
         self.path = path
         self._seen_on = seen_on
+        self._require = require
+        self._identify = look or identify
         self._identity: Identity | None = None
         self._is_out = True
 
@@ -52,6 +66,11 @@ class Root:
     def filesystem(self) -> str:
         """Name the file system: the one of the last look, or else the remembered one."""
         return self._identity.mount.filesystem if self._identity else self._seen_on
+
+    @property
+    def should_be_share(self) -> bool:
+        """Say whether a network file system belongs here, whatever lies here at the moment."""
+        return is_network(self.filesystem) and self._require is not RequireMount.FALSE
 
     def check(self) -> RootCheck:
         """Look at the folder and remember what it is."""
@@ -64,16 +83,22 @@ class Root:
         return RootCheck(is_new=is_new)
 
     def problem(self) -> str:
-        """Say why the folder is out at this moment, or ""; remembers nothing."""
-        return self._look()[1]
+        """Say why the folder is out at this moment, or ""; remembers nothing.
+
+        One that is another mount or directory than at the last check is out until the next.
+        """
+        identity, problem = self._look()
+        if not problem and self._identity is not None and identity != self._identity:
+            return "it was mounted or made anew at this moment"
+        return problem
 
     def _look(self) -> tuple[Identity | None, str]:
         try:
-            identity = identify(self.path)
+            identity = self._identify(self.path)
         except walk.RootOut as error:
             return None, str(error)
         before = self._identity.mount if self._identity else None
-        return identity, judge(identity.mount, before, self._seen_on)
+        return identity, judge(identity.mount, before, self._seen_on, self._require)
 
 
 def identify(path: str) -> Identity:
@@ -92,28 +117,54 @@ def identify(path: str) -> Identity:
     return Identity(mount=mount, device=facts.st_dev, inode=facts.st_ino)
 
 
-def judge(now: mounts.Mount, before: mounts.Mount | None, seen_on: str) -> str:
+def judge(now: Mount, before: Mount | None, seen_on: str, require: RequireMount = RequireMount.AUTO) -> str:
     """Say why what lies at the folder's path is not the folder, or "".
 
-    What is unmounted and mounted again is the same, although its id is another one.
+    What is unmounted and mounted again is the same, although its id is another one. So is a disk that comes
+    back under another device's name, where its file system says itself which one it is, and what is mounted
+    on a directory that was plain when attachd began.
 
     Args:
         now: the mount that the path leads to.
-        before: the one that it led to when it was first seen in this run.
-        seen_on: the file system the folder was first seen on in any run.
+        before: the one that it led to when it was last in place in this run.
+        seen_on: the file system the folder was seen on in any run.
+        require: what `require_mount` says.
     """
+    if require is RequireMount.FALSE:
+        return ""
+    if require is RequireMount.TRUE and now.point == "/":
+        return (
+            f"nothing is mounted there (it lies on the {now.filesystem} of the root directory), as"
+            " `require_mount` asks for; it is taken up when something is"
+        )
     expected = before.filesystem if before else seen_on
-    if mounts.is_network(expected) and not mounts.is_network(now.filesystem):
+    if is_network(expected) and not is_network(now.filesystem):
         return (
             f"a plain directory ({now.filesystem}) stands where a share ({expected}) was; "
             "it is taken up again when the share is mounted"
         )
-    if before is None:
-        return ""
+    return "" if before is None else _other_mount(now, before)
+
+
+def _other_mount(now: Mount, before: Mount) -> str:
     here, there = escape(now.point), escape(before.point)
+    if is_inside(now.point, before.point) and here != there:
+        return ""
     if here != there:
         return f"it lies on what is mounted at {here} now, and lay on what was mounted at {there}"
-    if (now.filesystem, now.source, now.part) != (before.filesystem, before.source, before.part):
+    if _is_another(now, before):
         source = f"{escape(now.source)} ({now.filesystem})"
-        return f"{source} is mounted there now instead of {escape(before.source)}"
+        return (
+            f"{source} is mounted there now instead of {escape(before.source)}; "
+            "if that is right, start attachd anew"
+        )
     return ""
+
+
+def _is_another(now: Mount, before: Mount) -> bool:
+    if (now.filesystem, now.part) != (before.filesystem, before.part):
+        return True
+    are_disks = now.source.startswith("/") and before.source.startswith("/")
+    if are_disks and now.volume and before.volume:  # device names are given out anew at every turn
+        return now.volume != before.volume
+    return now.source != before.source

@@ -7,10 +7,12 @@ from datetime import datetime
 
 import structlog
 
+from attachd.core.folder_ledger import FolderLedger
 from attachd.core.paths import escape
-from attachd.core.protocols import Clock, FolderLedger
+from attachd.core.protocols import Clock
 from attachd.errors import FileError, FileGone
-from attachd.folders import walk
+from attachd.folders import reach, walk
+from attachd.folders.backlog import FirstCount
 from attachd.folders.existing import ExistingFiles
 from attachd.folders.looks import Looks
 from attachd.folders.root import Root
@@ -27,6 +29,8 @@ log = structlog.get_logger("attachd")
 @dataclass(slots=True)
 class _Tally:
     seen: int = 0
+    directories: int = 0
+    last_directory: str | None = None
     news: int = 0
     unreadable: int = 0
     first_unreadable: str = ""
@@ -39,10 +43,13 @@ class Rounds:
     a hint told of are scanned in between, at once.
 
     Attributes:
+        first_count: what the folder held before its first scan.
         hints_expected: whether the folder is watched for events, so that a scan should find nothing new.
         completed: whole rounds in this run.
         last_scan_at: end of the last complete scan, UTC.
+        scanned_at: the same on the monotonic clock; before the first scan, when watching began.
         files_seen: regular files in it.
+        directories: those that it read.
         unreadable: the directories that it could not read, in words, or "".
     """
 
@@ -65,6 +72,7 @@ class Rounds:
         self._existing = existing
         self._clock = clock
         self._first_done = record.first_scan_done
+        self.first_count = FirstCount(root.path, sieve, clock)
         self._round: Iterator[None] | None = None
         self._branch: Iterator[None] | None = None
         self._branches: dict[str, None] = {}
@@ -73,7 +81,8 @@ class Rounds:
         self.hints_expected = False
         self.completed = 0
         self.last_scan_at: datetime | None = None
-        self.files_seen = 0
+        self.scanned_at = clock.monotonic()
+        self.files_seen = self.directories = 0
         self.unreadable = ""
 
     @property
@@ -123,12 +132,15 @@ class Rounds:
 
     def _steps(self) -> Iterator[None]:
         tally = _Tally()
+        if not self._first_done and not self._existing.is_wanted:
+            yield from self.first_count.steps()
         began = self._clock.monotonic()
         yield from self._scan("", tally, hinted=False)
         if problem := self._root.problem():
             raise walk.RootOut(problem)
         self._finish_scan(tally, began)
         yield from self._sweep()
+        yield from self._look_at_parked()
         missed = self.hints_expected and self.completed > 0 and tally.news > 0
         self._ended_at = self._clock.monotonic()
         self._pause = next_pause(self._pause, missed=missed)
@@ -139,6 +151,7 @@ class Rounds:
             self._root.path,
             start,
             known=lambda directory: self._ledger.known(self._record.id, directory),
+            among=lambda directory, names: self._ledger.known_among(self._record.id, directory, names),
             ignores=self._sieve.ignores,
         )
         for batch in batches:
@@ -147,6 +160,8 @@ class Rounds:
 
     def _take(self, batch: Batch, tally: _Tally, *, hinted: bool) -> None:
         tally.seen += batch.seen
+        tally.directories += batch.directory != tally.last_directory
+        tally.last_directory = batch.directory
         if batch.trouble and not batch.directory:
             raise walk.RootOut(f"the folder itself cannot be read: {batch.trouble}")
         if batch.trouble or batch.odd_entry:
@@ -166,9 +181,12 @@ class Rounds:
         if not self._first_done:
             self._ledger.finish_first_scan(self._record.id)
             self._first_done = True
+        self.first_count.end()
         self._existing.end()
         self.last_scan_at = self._clock.now()
+        self.scanned_at = self._clock.monotonic()
         self.files_seen = tally.seen
+        self.directories = tally.directories
         self.unreadable = _name_unreadable(tally)
         say = log.info if tally.news or not self.completed else log.debug
         say(
@@ -187,9 +205,16 @@ class Rounds:
             if number % BATCH == 0:
                 yield
 
+    def _look_at_parked(self) -> Iterator[None]:
+        """Take up what is whole by now although nothing of it changed: its marker came, or other rules."""
+        for path in self._ledger.parked_paths(self._record.id):
+            if self._looks.settler.room >= BATCH and path not in self._looks.settler:
+                self._looks.reconsider(path)
+            yield
+
     def _is_gone(self, path: str) -> bool:
         try:
-            walk.look(self._root.path, path)
+            reach.look(self._root.path, path)
         except FileGone:
             if problem := self._root.problem():
                 raise walk.RootOut(problem) from None

@@ -22,6 +22,10 @@ class RootOut(FileUnreadable):
     """The folder itself cannot be opened: nothing is known about any file in it."""
 
 
+class LinkAbove(NotRegular):
+    """A link stands where a directory of the folder was: the folder has no file at this path any more."""
+
+
 def open_root(root: str) -> int:
     """Open the folder itself.
 
@@ -41,7 +45,7 @@ def directory(root: str, path: str) -> Iterator[int]:
     Raises:
         RootOut: the folder itself cannot be opened.
         FileGone: a part of the path is not there, or no directory any more.
-        NotRegular: a part of the path is a symbolic link.
+        NotRegular: the path leads outward; LinkAbove: a part of it is a symbolic link.
         FileUnreadable: the system refuses.
     """
     descriptor = open_root(root)
@@ -127,7 +131,7 @@ def _open_below(descriptor: int, name: str) -> int:
     except OSError as error:
         # The system answers ENOTDIR for a link as well as for a file that took the directory's place.
         if error.errno in {errno.ENOTDIR, errno.ELOOP} and _is_link(descriptor, name):
-            raise NotRegular("a directory above it is a symbolic link") from error
+            raise LinkAbove("a directory above it is a symbolic link") from error
         raise translated(error) from error
 
 

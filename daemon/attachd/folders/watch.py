@@ -2,16 +2,24 @@
 
 import math
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import structlog
 
+from attachd.core.folder_ledger import FolderLedger
+from attachd.core.heart import Heart
+from attachd.core.measure import UNMEASURED, Measure
 from attachd.core.noise import Noise
 from attachd.core.paths import escape
-from attachd.core.protocols import Clock, FolderLedger
+from attachd.core.protocols import Clock
+from attachd.core.rules import Rule
 from attachd.core.settings import FolderSettings
-from attachd.errors import LedgerError
+from attachd.core.wholeness import WITHIN, Complete, Demands
+from attachd.errors import LedgerDamaged, LedgerError
+from attachd.folders import reach
+from attachd.folders.backlog import in_words
+from attachd.folders.examining import Examiner
 from attachd.folders.existing import ExistingFiles
 from attachd.folders.lookout import Lookout
 from attachd.folders.looks import Looks
@@ -52,6 +60,8 @@ class FolderWatch:
         noise: names that are no files.
         protected: absolute paths that are never uploaded, such as the ledger with its `-wal` and rules.yaml.
         pulse: seconds between looks at the folder itself.
+        measure: told of what settles and of hints that are lost.
+        within: seconds for which a file that is not whole is waited for, where its rule does not say.
     """
 
     def __init__(  # noqa: PLR0913 - the parts are handed in, so that nothing is shared between folders
@@ -65,26 +75,25 @@ class FolderWatch:
         protected: Collection[str] = (),
         *,
         pulse: float = PULSE,
+        measure: Measure = UNMEASURED,
+        within: float = WITHIN,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._pulse = pulse
+        self._number = record.id
+        self._measure = measure
         self._name = escape(settings.path)
         self._mailbox = Mailbox()
-        self._root = Root(settings.path, record.filesystem)
+        self._root = Root(settings.path, record.filesystem, settings.require_mount, reach.identify)
+        self._ledger = ledger
+        self._seen_on = record.filesystem
         self._lookout = Lookout(settings.path, settings.watch, self._mailbox, clock, first_pause=pulse)
         self._existing = ExistingFiles(settings.existing, record)
-        sieve = Sieve(settings.path, noise, protected)
-        self._looks = Looks(root=settings.path, folder_id=record.id, sieve=sieve, sink=sink, clock=clock)
-        self._rounds = Rounds(
-            root=self._root,
-            record=record,
-            ledger=ledger,
-            sieve=sieve,
-            looks=self._looks,
-            existing=self._existing,
-            clock=clock,
-        )
+        self._demands = Demands(settings.rules)
+        sieve = Sieve(settings.path, noise, protected, self._demands)
+        self._looks = self._make_looks(sieve, sink, within)
+        self._rounds = self._make_rounds(sieve, record)
         self._outage = self._stall = ""
         self._is_in = False
         self._pulse_at = -math.inf
@@ -92,6 +101,29 @@ class FolderWatch:
         self._health = self._take_health()
         self._thread = threading.Thread(target=self._run, name=f"folder {self._name}", daemon=True)
         self.failure: BaseException | None = None
+        self.heart = Heart(clock)
+
+    def _make_looks(self, sieve: Sieve, sink: Sink, within: float) -> Looks:
+        return Looks(
+            root=self._settings.path,
+            folder_id=self._number,
+            sieve=sieve,
+            sink=sink,
+            clock=self._clock,
+            examiner=Examiner(self._settings.path, self._demands, within=within),
+            measure=self._measure,
+        )
+
+    def _make_rounds(self, sieve: Sieve, record: FolderRecord) -> Rounds:
+        return Rounds(
+            root=self._root,
+            record=record,
+            ledger=self._ledger,
+            sieve=sieve,
+            looks=self._looks,
+            existing=self._existing,
+            clock=self._clock,
+        )
 
     def start(self) -> None:
         """Begin watching; returns at once."""
@@ -100,6 +132,7 @@ class FolderWatch:
     def stop(self, within: float) -> bool:
         """Ask the thread to end and wait for it, at most `within` seconds; say whether it ended."""
         self._mailbox.stop()
+        reach.let_go(self._settings.path)
         if self._thread.ident is not None:
             self._thread.join(within)
         return not self._thread.is_alive()
@@ -108,6 +141,13 @@ class FolderWatch:
         """Have a path looked at, although it was reported: a worker did not find the file that settled."""
         self._mailbox.put(path, doubted=True)
 
+    def rule_by(self, rules: Sequence[Rule]) -> None:
+        """Let other rules say when a file is whole; where any asks for more than usual, scan at once."""
+        differs = any(rule.complete != Complete() for rule in (*self._demands.rules, *rules))
+        self._demands.rules = tuple(rules)
+        if differs:
+            self.scan_now()
+
     def scan_now(self) -> None:
         """Have the folder scanned as soon as possible, and looked for if it is out."""
         self._mailbox.want_scan()
@@ -115,7 +155,10 @@ class FolderWatch:
     def health(self) -> FolderHealth:
         """Give how the folder fares, as of the thread's last step."""
         is_idle = self._is_idle  # before the mailbox: the thread takes hints only while it is not idle
-        return replace(self._health, is_idle=is_idle and not self._mailbox.has_post)
+        now = replace(self._health, is_idle=is_idle and not self._mailbox.has_post)
+        doubt = reach.doubt(self._settings.path)
+        details = (detail for detail in (now.detail, doubt) if detail)
+        return replace(now, healthy=False, detail="; ".join(details)) if doubt else now
 
     def is_in_place(self) -> bool:
         """Look whether the folder is there and the same at this moment; while it is not, no file is gone."""
@@ -131,10 +174,12 @@ class FolderWatch:
             self.failure = error
         finally:
             self._is_idle = False
+            self.heart.rest()
             self._lookout.end()
 
     def _turn(self) -> None:
         """Do what is due, one step of each kind."""
+        self._beat()
         self._is_idle = False
         try:
             self._tend()
@@ -142,8 +187,10 @@ class FolderWatch:
                 self._work()
         except RootOut as error:
             self._go_out(str(error))
+        except LedgerDamaged:
+            raise
         except LedgerError as error:
-            log.warning("folder_stalled", folder=self._name, reason=str(error))
+            log.warning("folder_stalled", folder=self._name, why=str(error))
             self._stall = f"the ledger does not answer: {error}"
             self._rounds.abandon()
         self._health = self._take_health()
@@ -182,7 +229,8 @@ class FolderWatch:
             self._rounds.step()
 
     def _take_hints(self) -> None:
-        if self._mailbox.take_hints_lost():
+        if lost := self._mailbox.take_hints_lost():
+            self._measure.hints_dropped(self._number, lost)
             log.warning("hints_overflowed", folder=self._name)
             self._existing.end()
         for path, doubted in self._mailbox.take_hints(self._looks.settler.room):
@@ -205,18 +253,34 @@ class FolderWatch:
             return
         self._pulse_at = self._clock.monotonic() + self._pulse
         self._stall = ""
+        reach.choose(self._settings.path, is_share=self._root.should_be_share)
         check = self._root.check()
         if check.problem:
             self._go_out(check.problem)
-        elif check.is_new or not self._is_in:
+            return
+        self._note_filesystem()
+        if check.is_new or not self._is_in:
             self._come_in()
         elif self._lookout.tend():
             self._existing.end()
         self._rounds.hints_expected = self._lookout.is_on
 
+    def _beat(self) -> None:
+        if reach.is_far(self._settings.path):
+            self.heart.rest()  # from here on it waits for a server, which ends by itself
+        else:
+            self.heart.beat()
+
+    def _note_filesystem(self) -> None:
+        """Have the ledger remember a share: from then on a plain directory in its place is not the folder."""
+        filesystem = self._root.filesystem
+        if filesystem != self._seen_on and is_network(filesystem):
+            self._ledger.note_filesystem(self._number, filesystem)
+            self._seen_on = filesystem
+
     def _go_out(self, problem: str) -> None:
-        if not self._outage:
-            log.warning("folder_out", folder=self._name, reason=problem)
+        if self._outage != problem:
+            log.warning("folder_out", folder=self._name, why=problem)
         self._outage, self._is_in = problem, False
         self._leave()
         self._mailbox.clear()
@@ -224,8 +288,10 @@ class FolderWatch:
     def _come_in(self) -> None:
         """Begin with a folder that is there for the first time, again, or made anew: watch, then scan."""
         self._leave()
-        default = SETTLE_NETWORK if is_network(self._root.filesystem) else SETTLE_LOCAL
-        self._looks.begin(default if self._settings.settle is None else self._settings.settle)
+        is_remote = is_network(self._root.filesystem)
+        default = SETTLE_NETWORK if is_remote else SETTLE_LOCAL
+        settle = default if self._settings.settle is None else self._settings.settle
+        self._looks.begin(settle, is_remote=is_remote)
         self._lookout.begin(self._root.filesystem)
         event = "folder_back" if self._outage or self._is_in else "folder_started"
         log.info(event, folder=self._name, watch=self._lookout.word, filesystem=self._root.filesystem)
@@ -237,9 +303,10 @@ class FolderWatch:
             self._existing.end()  # what happens until the next watch stands leaves no hint
 
     def _take_health(self) -> FolderHealth:
-        details = (
-            [self._outage] if self._outage else [self._stall, self._rounds.unreadable, self._lookout.detail]
-        )
+        backlog = self._rounds.first_count.found
+        taken_up = "" if backlog is None or self._stall else in_words(backlog)
+        doubts = [self._stall, self._rounds.unreadable, self._lookout.detail, taken_up]
+        details = [self._outage] if self._outage else doubts
         return FolderHealth(
             path=self._settings.path,
             watch=self._lookout.word,
@@ -247,9 +314,14 @@ class FolderWatch:
             is_out=bool(self._outage),
             detail="; ".join(detail for detail in details if detail),
             last_scan_at=self._rounds.last_scan_at,
+            scanned_at=self._rounds.scanned_at,
             files_seen=self._rounds.files_seen,
             found_by_hint=self._looks.found_by_hint,
             found_by_scan=self._looks.found_by_scan,
+            directories=self._rounds.directories,
+            watches=self._lookout.watches,
+            watch_limit=self._lookout.limit,
+            backlog=backlog,
             scanning=self._rounds.is_scanning,
             settling=len(self._looks.settler),
             is_idle=False,
