@@ -204,3 +204,43 @@ def test_pauses_grow_to_a_quarter_of_an_hour():
     assert [pause_after(each) for each in (1, 2, 3, 4)] == [1, 2, 4, 8]
     assert pause_after(10) == 512
     assert pause_after(11) == pause_after(10_000) == 900
+
+
+def test_numbered_names_go_on_and_fit_on_a_disk():
+    """One after the other; the suffix is kept, and 255 bytes are never exceeded."""
+    assert list(itertools.islice(free_names("..x"), 3)) == ["..x", "..x (2)", "..x (3)"]
+    second = next(itertools.islice(free_names("\N{SNOWMAN}" * 84 + ".jpg"), 1, None))
+    assert second.endswith("\N{SNOWMAN} (2).jpg")
+    assert 252 < len(second.encode()) <= 255
+    undecodable = "\udcff" * 255
+    assert next(itertools.islice(free_names(undecodable), 1, None)) == "\udcff" * 251 + " (2)"
+
+
+def test_a_held_name_is_cut_only_where_it_must_be():
+    """A name that just fits stays whole."""
+    assert held_name(7, "a" * 244) == ".attachd-7-" + "a" * 244
+    assert held_name(7, "a" * 245) == ".attachd-7-" + "a" * 244
+
+
+def test_everything_is_inside_the_root():
+    """Its slash is no name."""
+    assert is_inside("/a", "/")
+    assert not is_inside("/srv/drop-2", "/srv/drop/")
+
+
+def test_no_path_has_two_slashes_for_its_base():
+    """A rules file in the root directory is a base like any other."""
+    made = plan([rule("reports", "{topic}/*", after=moved("sent/{file}", base="/"))], "a/b.pdf")
+    assert made.target == "/sent/b.pdf"
+
+
+def test_a_fault_of_a_move_shows_the_path_as_it_was_meant():
+    """With the hash still open."""
+    made = plan([rule("reports", "*", after=moved("/x/{ext}/{sha256}"))], "b")
+    assert made.fault == "the path comes out with an empty name in it, as '/x//{sha256}'"
+    assert literal_fault(moved("/a\0b").move) == "a path cannot have a NUL character"
+
+
+def test_nothing_becomes_of_a_file_that_goes_nowhere():
+    """A rule that takes it and makes no delivery of it does not have it moved."""
+    assert plan([rule("reports", "*", after=moved("/x/{file}"), target="{ext}")], "b") is None

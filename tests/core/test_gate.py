@@ -102,3 +102,31 @@ def test_a_probe_that_never_asked_is_free_again():
 def test_a_good_probe_opens_it():
     """One answer is enough to go on as before."""
     assert answered(probe_sent(closed(), 7)) == Gate()
+
+
+def test_an_open_gate_has_no_probe():
+    """A delivery that was claimed before the gate opened again is one of many."""
+    assert probe_sent(Gate(), 7) == Gate()
+
+
+def test_only_the_probe_itself_frees_its_place():
+    """Others that end meanwhile say nothing of it."""
+    gate = probe_sent(closed(), 7)
+    assert probe_lost(gate, 8) == gate
+
+
+def test_a_failed_probe_makes_room_for_the_next_and_tells_why():
+    """People read the newest trouble."""
+    worse = ErrorInfo(kind=ErrorKind.TLS, message="worse")
+    gate = struck(probe_sent(closed(), 7), 7, worse, now=2.0, policy=POLICY, refused=False)
+    assert gate.reason == worse
+    assert may_claim(gate, gate.probe_at) == 1
+
+
+def test_an_outage_is_probed_as_rarely_as_the_settings_say():
+    """Only a refusal has the shorter cap."""
+    policy, gate, now = RetryPolicy(first=2, cap=900), closed(), 2.0
+    for delivery in range(4, 16):
+        now = gate.probe_at
+        gate = struck(probe_sent(gate, delivery), delivery, DOWN, now=now, policy=policy, refused=False)
+    assert gate.probe_at - now == 900

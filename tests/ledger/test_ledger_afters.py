@@ -12,6 +12,7 @@ DELETE = PlannedAfter(rule="photos", kind=AfterKind.DELETE)
 QUERIES = {
     "due": afters.DUE,
     "later": afters.LATER,
+    "put off": afters.PUT_OFF,
     "plan": afters._PLAN,
     "forget": afters._FORGET,
     "overtake": afters._OVERTAKE,
@@ -109,7 +110,7 @@ def test_taken_stays_due_until_it_ends(desk):
     taken = book.take(due(desk), None, ".attachd-1-a.jpg", desk.now())
     assert due(desk) == taken
     assert taken.state is AfterState.TAKEN
-    book.postpone(taken, "no", desk.later(5000), desk.now())
+    book.postpone(taken, "no", desk.later(1500), desk.now())
     assert due(desk) is None
     assert book.left([desk.folder.id], desk.later(1000)).later
     assert book.left([desk.folder.id], desk.later(6000)).now

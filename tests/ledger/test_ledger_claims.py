@@ -100,6 +100,15 @@ class TestCalls:
         again = desk.claim()[delivery.id]
         assert (again.receipts, again.intent) == ({"create": {"file_id": "f"}}, None)
 
+    def test_an_answer_that_was_kept_is_durable_and_closes_its_intent(self, desk):
+        """Once an answer is kept, whoever takes over knows it and repeats nothing."""
+        delivery = desk.dropped("a.jpg")
+        assert desk.ledger.record_intent(delivery, "create")
+        desk.ledger.record_answer(delivery, "create", {"file_id": "f"})
+        assert desk.ledger.recover("run 2", desk.now()) == {State.READY: 1, State.DOUBTFUL: 0}
+        again = desk.claim(run="run 2")[delivery.id]
+        assert (again.receipts, again.intent) == ({"create": {"file_id": "f"}}, None)
+
     def test_intent_is_refused_to_who_has_the_delivery_no_more(self, desk):
         """A worker that was overtaken must not make the call."""
         delivery = desk.dropped("a.jpg")

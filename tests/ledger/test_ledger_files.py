@@ -4,6 +4,7 @@ import sqlite3
 import pytest
 
 from attachd.errors import InvariantBroken
+from attachd.ledger import folders
 from attachd.model import ErrorKind, Signs, Standing, State
 
 
@@ -22,6 +23,35 @@ class TestFolders:
         desk.ledger.finish_first_scan(desk.folder.id)
         assert desk.ledger.open_folder("/srv/drop", "ext4", desk.now()).first_scan_done
         assert not desk.ledger.open_folder(other.path, "ext4", desk.now()).first_scan_done
+
+    def test_a_full_directory_is_not_handed_out_as_a_whole(self, desk, monkeypatch):
+        """Beyond the limit only names that are asked for are told, escaped ones among them."""
+        monkeypatch.setattr(folders, "KNOWN_AT_ONCE", 2)
+        signs = desk.signs()
+        of_sign = (signs.size, signs.mtime_ns, signs.ctime_ns)
+        for name in ("a.jpg", "back\\slash", "caf\udce9"):
+            desk.record(f"full/{name}", desk.plan(target=str(len(name))), signs=signs)
+        assert desk.ledger.known(desk.folder.id, "full") is None
+        some = desk.ledger.known_among(desk.folder.id, "full", ["a.jpg", "back\\slash", "caf\udce9", "no"])
+        assert some == {("a.jpg", *of_sign), ("back\\slash", *of_sign), ("caf\udce9", *of_sign)}
+        monkeypatch.setattr(folders, "KNOWN_AT_ONCE", 3)
+        assert desk.ledger.known(desk.folder.id, "full") == some
+
+    def test_file_system_is_noted_where_it_is_another_one(self, desk):
+        """A folder may be mounted from elsewhere one day; what is noted outlives the run."""
+        other = desk.ledger.open_folder("/srv/other", "ext4", desk.now())
+        desk.ledger.note_filesystem(desk.folder.id, "nfs4")
+        assert desk.ledger.open_folder("/srv/drop", "nfs4", desk.now()).filesystem == "nfs4"
+        assert desk.ledger.open_folder("/srv/other", "ext4", desk.now()) == other
+
+    def test_parked_files_are_given_by_themselves(self, desk):
+        """Only they are looked at again without any event; nobody else's are given."""
+        other = desk.ledger.open_folder("/srv/other", "ext4", desk.now())
+        desk.record("a/cut.jpg", standing=Standing.PARKED)
+        desk.record("b.jpg", standing=Standing.PARKED, folder=other)
+        desk.record("note.txt")
+        desk.drop("whole.jpg")
+        assert list(desk.ledger.parked_paths(desk.folder.id)) == ["a/cut.jpg"]
 
     def test_known_lists_one_directory_and_nothing_below_it(self, desk):
         """A scan compares one directory at a time."""
@@ -74,6 +104,7 @@ class TestFolders:
         desk.record("not-ours.txt", folder=elsewhere)
         pending = sorted(desk.ledger.pending_paths(desk.folder.id))
         assert pending == ["parked.jpg", "sub/ready.jpg", "unmatched.txt", "waiting.jpg"]
+        assert list(desk.ledger.parked_paths(desk.folder.id)) == ["parked.jpg"]
 
     def test_pending_paths_are_streamed_over_many_pages(self, desk, monkeypatch):
         """Paging neither loses nor doubles a path, also among files recorded at the same moment."""
@@ -164,7 +195,7 @@ class TestVersions:
         desk.ledger.gone(desk.folder.id, "a.jpg", desk.now())
         assert [state(each) for each in ids] == ["done", "held", "vanished", "active", "vanished"]
         assert reports.entry(ids[4]).error.kind is ErrorKind.UNREADABLE
-        assert desk.ledger.latest(desk.folder.id, "a.jpg").standing is Standing.MATCHED
+        assert desk.ledger.latest(desk.folder.id, "a.jpg").standing is Standing.GONE
 
     def test_gone_file_that_comes_back_is_new(self, desk, state):
         """With all deliveries vanished the version is `gone`: even the same signs are a new version."""

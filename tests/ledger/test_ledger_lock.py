@@ -107,6 +107,17 @@ class TestLock:
         assert holder_of(path) is None
         lock.release()
 
+    def test_next_holder_learns_which_run_was_the_last(self, path):
+        """A ledger that does not know that run was put back from a copy."""
+        lock = LedgerLock.acquire(path, HOLDER)
+        assert lock.former_run == ""
+        lock.sign("run 7")
+        assert holder_of(path).run == "run 7"
+        lock.release()
+        again = LedgerLock.acquire(path, HOLDER)
+        assert again.former_run == "run 7"
+        again.release()
+
     def test_directory_that_is_not_there_is_said(self, tmp_path):
         """The lock is where the ledger is, or nowhere."""
         with pytest.raises(LedgerError, match="cannot be opened"):

@@ -3,20 +3,37 @@ import sqlite3
 
 import pytest
 
-from attachd.ledger import changes, claims, evidence, files, folders, followers, moves, replans, reports
+from attachd.ledger import (
+    changes,
+    claims,
+    evidence,
+    files,
+    folders,
+    followers,
+    moves,
+    replans,
+    reports,
+    thinning,
+)
 from attachd.model import State
 
 QUERIES = {
     "claim, due": claims.DUE,
+    "claim, put off": claims.PUT_OFF,
     "claim, ready": claims.READY,
+    "claim, ready ahead": claims.AHEAD,
     "claim, rows": claims.CLAIMED,
     "claim, make ready": claims._MAKE_READY,
+    "claim, ready now": claims._READY_NOW,
     "claim, make active": claims._MAKE_ACTIVE,
     "begin call": claims._BEGIN_CALL,
     "receipt": claims._KEEP_RECEIPT,
     "intent": claims._ANNOUNCE,
     "mark gone": moves._MARK_GONE,
     "known": folders._KNOWN,
+    "known, some": folders._KNOWN_AMONG,
+    "thin, ended": thinning.ENDED,
+    "thin, forget": thinning.FORGET,
     "next_due": claims.NEXT_DUE,
     "doubtful": claims.DOUBTFUL,
     "recover": claims.ABANDONED,
@@ -48,7 +65,7 @@ SORTS_A_FEW = {"recover", "doubtful", "cascade", "path", "judge anew, siblings",
 """Questions that find few rows by an index and put those in order."""
 
 
-BY_STATE = {"recover", "doubtful", "entries"}
+BY_STATE = {"recover", "doubtful", "entries", "thin, ended"}
 """Questions about everything in one state; any other one must not go through a backlog."""
 
 

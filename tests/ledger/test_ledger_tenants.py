@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from attachd.core.protocols import Tenant
 from attachd.ledger.reports import Reports
 from attachd.ledger.store import SqliteLedger
+from attachd.model import Tenant
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HERE = Tenant(host="ion.example", organization="7")

@@ -17,6 +17,7 @@ from attachd.core.templates import AFTER_HASH, Template, parse_template
 from attachd.model import Signs
 
 __all__ = [
+    "LONGEST_PAUSE",
     "After",
     "AfterAction",
     "AfterKind",
@@ -38,7 +39,9 @@ __all__ = [
 _OPEN = "\0"  # no path has it: stands for what is not known yet
 _OUTWARD = frozenset({"", ".", ".."})
 _NAME_BYTES = 255
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 900.0
+_FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 900.0
+"""Seconds between two tries of an after-action at most."""
 
 
 class AfterKind(StrEnum):
@@ -172,6 +175,10 @@ class Mover(Protocol):
         """Do it, from whatever an earlier run left; nothing is lost or overwritten wherever it is cut."""
         ...
 
+    def send_after(self, action: AfterAction, marker: str) -> None:
+        """Do to a file's marker (relative to the folder) what was done to the file; nothing if it is gone."""
+        ...
+
 
 def plan_after(
     after: After | None, rule: str, captures: Mapping[str, str], built_ins: Mapping[str, str]
@@ -245,7 +252,7 @@ def free_names(name: str) -> Iterator[str]:
 
 def pause_after(attempts: int) -> float:
     """Give the seconds until an action that failed `attempts` times is tried again: 1, 2, 4 … 900."""
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(max(attempts - 1, 0), 32))
+    return min(LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(max(attempts - 1, 0), 32))
 
 
 def _absolute(text: str, base: str) -> str:

@@ -28,7 +28,7 @@ class Gate:
     """How a destination stands.
 
     Attributes:
-        strikes: deliveries whose last attempts met passing trouble, in a row.
+        strikes: deliveries whose last attempts met passing trouble, in a row, while the gate is open.
         closed_since: monotonic seconds, or None while the gate is open.
         probe_at: when the next probe may go.
         probes: probes that failed since the gate closed.
@@ -107,13 +107,7 @@ def struck(
     )
     if not refused and len(strikes) < STRIKES:
         return replace(gate, strikes=strikes)
-    return Gate(
-        closed_since=now,
-        probe_at=now + policy.first,
-        refused=refused,
-        reason=error,
-        strikes=strikes,
-    )
+    return Gate(closed_since=now, probe_at=now + policy.first, refused=refused, reason=error)
 
 
 def _probe_failed(gate: Gate, delivery_id: int, error: ErrorInfo, now: float, policy: RetryPolicy) -> Gate:

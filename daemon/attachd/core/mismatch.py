@@ -1,6 +1,6 @@
 """Says in words why a path does not fit a pattern: the first segment that is wrong, and in what."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from attachd.core.parts import AnySegments, Literals, Segment, SegmentPart, fold
@@ -28,16 +28,13 @@ def _wrong_segment(pattern: Sequence[Segment | AnySegments], path: tuple[str, ..
     return None
 
 
-def _fixed(pattern: Sequence[Segment | AnySegments], length: int) -> Iterator[tuple[Segment, int]]:
-    """Give the segments before the first `**` and after the last, with their places in the path."""
-    for at, segment in enumerate(pattern):
-        if isinstance(segment, AnySegments):
-            break
-        yield segment, at
-    for back, segment in enumerate(reversed(pattern), start=1):
-        if isinstance(segment, AnySegments):
-            return
-        yield segment, length - back
+def _fixed(pattern: Sequence[Segment | AnySegments], length: int) -> list[tuple[Segment, int]]:
+    """Give the segments before the first `**`, and from the end those after the last, with their places."""
+    gaps = [at for at, each in enumerate(pattern) if isinstance(each, AnySegments)] or [len(pattern)]
+    segments = [(each, at) for at, each in enumerate(pattern) if isinstance(each, Segment)]
+    head = [(each, at) for each, at in segments if at < gaps[0]]
+    tail = [(each, at + length - len(pattern)) for each, at in segments if at > gaps[-1]]
+    return head + tail[::-1]
 
 
 def _nothing_between(pattern: Sequence[Segment | AnySegments]) -> str:

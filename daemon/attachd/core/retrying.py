@@ -5,8 +5,12 @@ step with each other: "Exponential Backoff And Jitter", AWS Architecture Blog.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from attachd.core.settings import RetryPolicy
+
+SLACK = 60.0
+"""Seconds by which a wall clock may be put right without anybody being tried early for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +63,18 @@ def decide_look(policy: RetryPolicy, *, looked: float, wait: float, share: float
         return None
     step = min(policy.cap, max(policy.first, looked))
     return min(left, step * (1 + share) / 2)
+
+
+def longest_pause(policy: RetryPolicy) -> float:
+    """Give the longest pause, in seconds, that any outcome of an attempt asks for."""
+    return max(policy.first, policy.cap)
+
+
+def latest_end(now: datetime, longest: float) -> datetime:
+    """Give the wall-clock time after which no pause of at most `longest` seconds ends that has begun by now.
+
+    A time beyond it was reckoned with a clock that has been put back since. Whoever waits for it is due at
+    once: to be tried a little early harms nobody, to wait for a year does. That needs no memory of a jump,
+    so it also holds for one while the service was stopped.
+    """
+    return now + timedelta(seconds=longest + SLACK)

@@ -12,6 +12,9 @@ The ledger's trigger is generated from `TRANSITIONS`, so that the database refus
 from attachd.errors import InvariantBroken
 from attachd.model import State
 
+UNKNOWN_CALL = "unknown"
+"""Stands as intent where nobody knows which calls were made: the ledger was put back from a copy."""
+
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.READY: frozenset({State.ACTIVE, State.SUPERSEDED, State.VANISHED, State.HELD}),
     State.ACTIVE: frozenset(

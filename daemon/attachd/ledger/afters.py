@@ -9,8 +9,9 @@ import sqlite3
 from collections.abc import Collection
 from datetime import datetime
 
-from attachd.core.afters import AfterAction, AfterKind, AfterState, Leftovers, PlannedAfter
+from attachd.core.afters import LONGEST_PAUSE, AfterAction, AfterKind, AfterState, Leftovers, PlannedAfter
 from attachd.core.paths import escape, unescape
+from attachd.core.retrying import latest_end
 from attachd.ledger import rows
 from attachd.ledger.readers import ReadPool
 from attachd.ledger.writer import Writer
@@ -36,8 +37,13 @@ DUE = """
 """
 
 LATER = """
-    SELECT 1 FROM after_actions WHERE due_at IS NOT NULL AND due_at > ?1
+    SELECT 1 FROM after_actions WHERE due_at IS NOT NULL AND due_at > ?1 AND due_at <= ?3
     AND folder_id IN (SELECT value FROM json_each(?2)) LIMIT 1
+"""
+
+PUT_OFF = """
+    SELECT id FROM after_actions WHERE due_at IS NOT NULL AND due_at > ?1
+    AND folder_id IN (SELECT value FROM json_each(?2)) ORDER BY due_at LIMIT 1
 """
 
 _PLAN = """
@@ -150,14 +156,14 @@ class Afters:
     def due(self, folders: Collection[int], at: datetime) -> AfterAction | None:
         """Give the after-action of these folders that has been due for longest, or None."""
         with self._readers.borrow() as connection:
-            found = connection.execute(DUE, (rows.to_text(at), rows.id_list(sorted(folders)))).fetchone()
+            found = _due(connection, _about(folders, at))
             return _read(connection, found["id"]) if found else None
 
     def left(self, folders: Collection[int], at: datetime) -> Leftovers:
         """Say whether any of these folders has an after-action that is due."""
-        about = (rows.to_text(at), rows.id_list(sorted(folders)))
+        about = _about(folders, at)
         with self._readers.borrow() as connection:
-            now = connection.execute(DUE, about).fetchone() is not None
+            now = _due(connection, about) is not None
             return Leftovers(now=now, later=connection.execute(LATER, about).fetchone() is not None)
 
     def take(self, action: AfterAction, chosen: str | None, held_as: str, at: datetime) -> AfterAction | None:
@@ -175,6 +181,18 @@ class Afters:
 
     def _write(self, statement: str, action: AfterAction, values: tuple[str, ...]) -> None:
         self._writer.run(lambda connection: connection.execute(statement, (action.id, *values)).close())
+
+
+def _about(folders: Collection[int], at: datetime) -> tuple[str, str, str]:
+    latest = latest_end(at, LONGEST_PAUSE)
+    return rows.to_text(at), rows.id_list(sorted(folders)), rows.to_text(latest)
+
+
+def _due(connection: sqlite3.Connection, about: tuple[str, str, str]) -> sqlite3.Row | None:
+    """Find what is due, or was put off by a clock that has been put back since."""
+    now, here, latest = about
+    found: sqlite3.Row | None = connection.execute(DUE, (now, here)).fetchone()
+    return found or connection.execute(PUT_OFF, (latest, here)).fetchone()
 
 
 def _take(

@@ -10,8 +10,10 @@ from attachd.model import Delivery, State
 NEWER = """
     SELECT 1 FROM directories i JOIN files f ON f.directory_id = i.id
     WHERE i.folder_id = ? AND i.path = ? AND f.name = ? AND f.version > ?
-    AND f.standing = 'matched' LIMIT 1
+    AND (f.standing IN ('matched', 'existing') OR (f.standing = 'unmatched' AND f.error_kind = 'no_rule'))
+    LIMIT 1
 """
+"""A newer version that was judged: delivered, or not wanted by the rules in force. A parked one may be."""
 
 
 def change(connection: sqlite3.Connection, delivery: Delivery, wanted: Change) -> bool:

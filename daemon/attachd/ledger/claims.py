@@ -1,6 +1,7 @@
 """Handing deliveries to workers, and what a worker notes while it has one."""
 
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 
 from attachd.core.protocols import Change, Receipt
@@ -18,10 +19,21 @@ DUE = """
     ORDER BY next_attempt_at LIMIT ?
 """
 
+PUT_OFF = """
+    SELECT id FROM deliveries
+    WHERE state = 'waiting' AND next_attempt_at IS NOT NULL AND destination = ? AND next_attempt_at > ?
+    ORDER BY next_attempt_at LIMIT ?
+"""
+
 READY = """
-    SELECT id FROM deliveries WHERE state = 'ready' AND destination = ?1
+    SELECT id, updated_at FROM deliveries WHERE state = 'ready' AND destination = ?1
     AND folder_id NOT IN (SELECT value FROM json_each(?2)) AND id NOT IN (SELECT value FROM json_each(?3))
     ORDER BY updated_at, id LIMIT ?4
+"""
+
+AHEAD = """
+    SELECT id FROM deliveries WHERE state = 'ready' AND destination = ? AND updated_at > ?
+    ORDER BY updated_at, id LIMIT ?
 """
 
 NEXT_DUE = """
@@ -32,10 +44,12 @@ NEXT_DUE = """
 
 # The + keeps SQLite from going through everything in that state instead of through the ids.
 _MAKE_READY = """
-    UPDATE deliveries SET state = 'ready', next_attempt_at = NULL, detail = 'its time has come',
-        changed_by = ?2, updated_at = ?3
+    UPDATE deliveries
+    SET state = 'ready', next_attempt_at = NULL, detail = ?4, changed_by = ?2, updated_at = ?3
     WHERE id IN (SELECT value FROM json_each(?1)) AND +state = 'waiting'
 """
+
+_READY_NOW = "UPDATE deliveries SET updated_at = ?2 WHERE id IN (SELECT value FROM json_each(?1))"
 
 _MAKE_ACTIVE = """
     UPDATE deliveries
@@ -73,20 +87,37 @@ def claim(
     limit: int,
     *,
     withheld: Withheld,
+    latest: datetime | None = None,
 ) -> list[Delivery]:
     """Make what is due ready, and active at most `limit` of the ready ones: the longest ready first."""
     now = rows.to_text(at)
     left_out = rows.id_list(sorted(withheld.folders)), rows.id_list(sorted(withheld.deliveries))
+    if latest is not None:
+        _put_right(connection, destination, run, now, rows.to_text(latest))
     # Withheld or not: a delivery that stayed due would have its time asked for again and again.
     due = _ids(connection, DUE, (destination, now, DUE_AT_ONCE))
     if due:
-        connection.execute(_MAKE_READY, (rows.id_list(due), run, now))
-    taken = _ids(connection, READY, (destination, *left_out, limit))
+        connection.execute(_MAKE_READY, (rows.id_list(due), run, now, "its time has come"))
+    ready = connection.execute(READY, (destination, *left_out, limit)).fetchall()
+    taken = [row["id"] for row in ready]
     if not taken:
         return []
     connection.execute(_MAKE_ACTIVE, (rows.id_list(taken), run, now))
     found = {row["id"]: row for row in connection.execute(CLAIMED, (rows.id_list(taken),))}
-    return [rows.delivery(found[each]) for each in taken]
+    return [
+        replace(rows.delivery(found[row["id"]]), ready_since=rows.to_time(row["updated_at"])) for row in ready
+    ]
+
+
+def _put_right(connection: sqlite3.Connection, destination: str, run: str, now: str, latest: str) -> None:
+    """Bring back what a clock that was put back since has put off; all of it keeps its order."""
+    ahead = _ids(connection, AHEAD, (destination, latest, DUE_AT_ONCE))
+    if ahead:  # else whoever became ready after the jump, such as a probe, would go before them for ever
+        connection.execute(_READY_NOW, (rows.id_list(ahead), now))
+    put_off = _ids(connection, PUT_OFF, (destination, latest, DUE_AT_ONCE))
+    if put_off:
+        why = "the clock was put back: its time would not come"
+        connection.execute(_MAKE_READY, (rows.id_list(put_off), run, now, why))
 
 
 def next_due(connection: sqlite3.Connection, destination: str) -> datetime | None:

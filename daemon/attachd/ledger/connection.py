@@ -44,6 +44,7 @@ def open_to_write(path: str, *, create: bool) -> sqlite3.Connection:
     """
     require_sqlite()
     _require_place(path, create=create)
+    _drop_foreign_log(path)
     with explained(path):
         connection = connect(path, "rwc" if create else "rw")
         try:
@@ -141,11 +142,31 @@ def _require_place(path: str, *, create: bool) -> None:
         require_there(path)
 
 
+def _drop_foreign_log(path: str) -> None:
+    """Remove the `-wal` of a ledger that stood here before: SQLite would write it into this one.
+
+    Only a ledger in WAL mode has one, and the file's bytes 18 and 19 say 1 where it never was in that mode
+    (sqlite.org/fileformat2.html, 1.3.3): a backup that was put back while the old `-wal` lay there.
+    """
+    log = Path(f"{path}-wal")
+    if not log.exists():  # asked first: whoever makes a WAL changes the header before
+        return
+    try:
+        with Path(path).open("rb") as file:
+            header = file.read(20)
+        if header.startswith(b"SQLite format 3\0") and header[18:20] == b"\x01\x01":
+            log.unlink(missing_ok=True)
+            Path(f"{path}-shm").unlink(missing_ok=True)
+    except OSError as error:
+        raise LedgerError(f"{escape(str(error.filename))}: {error.strerror}") from error
+
+
 def _migrate(connection: sqlite3.Connection, path: str, *, create: bool) -> None:
     database = wrap(connection)
-    if _is_up_to_date(database, path, create=create):
+    is_up_to_date = _is_up_to_date(database, path, create=create)
+    _use_wal(connection)  # a backup that was put back is not in this mode
+    if is_up_to_date:
         return
-    _use_wal(connection)
     connection.execute("BEGIN IMMEDIATE")  # two processes that migrate at once: the second finds it done
     try:
         MIGRATIONS.apply(database)
@@ -157,6 +178,8 @@ def _migrate(connection: sqlite3.Connection, path: str, *, create: bool) -> None
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
     for _ in range(_TRIES):
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -16,8 +16,6 @@ from attachd.model import Delivery, ErrorInfo, FileVersion, Standing, State
 PAGE = 200
 """Files, or directories, that are read from the ledger at once."""
 
-_MOST_ELDERS = 100  # an elder may have been a follower once; in practice the first one is the answer
-
 DIRECTORIES = """
     SELECT id, folder_id, path FROM directories
     WHERE folder_id = (SELECT id FROM folders WHERE path = :folder) AND path >= :start
@@ -113,13 +111,7 @@ def _recorded(
 
 
 def _attached_by(connection: sqlite3.Connection, delivery: Delivery) -> Delivery | None:
-    for _ in range(_MOST_ELDERS):
-        if delivery.state is State.DONE:
-            return delivery
-        if delivery.state is not State.DUPLICATE:
-            return None
-        row = connection.execute(_BY_ID, (delivery.elder_id,)).fetchone()
-        if row is None:
-            return None
-        delivery = rows.delivery(row)
-    return None
+    if delivery.state is not State.DUPLICATE:
+        return delivery if delivery.state is State.DONE else None
+    # Its elder was done when it became a duplicate, and what is done stays so.
+    return rows.delivery(connection.execute(_BY_ID, (delivery.elder_id,)).fetchone())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from attachd.core.paths import escape
-from attachd.errors import AttachdError, InvariantBroken, LedgerError
+from attachd.errors import AttachdError, InvariantBroken, LedgerDamaged, LedgerError
 
 _HEALS = "attachd goes on by itself once this is put right"
 _EXPLANATIONS = (
@@ -30,12 +30,15 @@ _EXPLANATIONS = (
         "the ledger {path} cannot be opened",
         "its directory and the files beside it must be writable for this user",
     ),
-    ("SQLITE_NOTADB", "{path} is not a ledger: it is no SQLite database", "look at `ledger:` in rules.yaml"),
-    (
-        "SQLITE_CORRUPT",
-        "the ledger {path} is damaged",
-        "stop the service, keep a copy of the file, and put a backup in its place",
-    ),
+)
+
+_DAMAGE = {
+    "SQLITE_NOTADB": "{path} is not a ledger: it is no SQLite database",
+    "SQLITE_CORRUPT": "the ledger {path} is damaged",
+}
+_WAYS_BACK = (
+    "look at `ledger:` in rules.yaml; if this is the ledger, move it away with its -wal and -shm, then put"
+    " {path}.backup in its place, or start with --new-ledger (docs/ledger.md says what each of them means)"
 )
 
 
@@ -47,7 +50,18 @@ def explain(error: sqlite3.Error, path: str) -> AttachdError:
     for prefix, message, hint in _EXPLANATIONS:
         if name.startswith(prefix):
             return LedgerError(f"{message.format(path=escape(path))} ({error})", hint=hint)
+    for code, message in _DAMAGE.items():
+        if name.startswith(code):
+            shown = escape(path)
+            return LedgerDamaged(
+                f"{message.format(path=shown)} ({error})", hint=_WAYS_BACK.format(path=shown)
+            )
     return LedgerError(f"the ledger {escape(path)} cannot be used: {error}")
+
+
+def no_memory(path: str) -> LedgerError:
+    """Say that the ledger could not be used for want of memory, which may pass."""
+    return LedgerError(f"no memory is left to use the ledger {escape(path)}", hint=_HEALS)
 
 
 @contextmanager
@@ -57,3 +71,5 @@ def explained(path: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise explain(error, path) from error
+    except MemoryError as error:
+        raise no_memory(path) from error

@@ -8,7 +8,7 @@ from datetime import datetime
 from attachd.core.protocols import Change, NewVersion
 from attachd.core.sentences import quoted
 from attachd.core.states import is_legal
-from attachd.ledger import afters, rows
+from attachd.ledger import afters, lost_time, rows
 from attachd.ledger.moves import Standpoint, move, restart
 from attachd.model import ErrorInfo, ErrorKind, FileVersion, PlannedDelivery, Signs, Standing, State
 
@@ -245,7 +245,10 @@ def add(
     by: str = "intake",
     detail: str = "the file settled",
 ) -> int:
-    """Make a delivery of a file version and give its id; one version too many of its path is held."""
+    """Make a delivery of a file version and give its id.
+
+    Held at once: one version too many of its path, and a file of a time the ledger knows nothing of.
+    """
     now = rows.to_text(at)
     made = connection.execute(
         "INSERT INTO deliveries (folder_id, directory_id, name, version, rule, destination, target, filename,"
@@ -256,6 +259,8 @@ def add(
             *(planned.filename, int(planned.dedupe), f"{detail}; rule {planned.rule} takes it", by, now, now),
         ),
     ).fetchone()
+    if lost_time.doubt(connection, made["id"], key, at, by):
+        return int(made["id"])
     count = versions_of(connection, key[:2])
     if 0 < planned.max_versions < count:
         held = Change(to=State.HELD, at=at, by=by, error=_keeps_changing(count, planned))

@@ -1,9 +1,10 @@
 """What the ledger remembers of watched folders, and what their scans ask it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from attachd.core.folder_ledger import KnownFiles
 from attachd.core.paths import escape, unescape
 from attachd.ledger import rows
 from attachd.ledger.readers import ReadPool
@@ -12,9 +13,19 @@ from attachd.model import FolderRecord, Standing
 PAGE = 1000
 """Rows read at a time where a folder's paths are streamed: no read stays open while a scan is slow."""
 
+KNOWN_AT_ONCE = 20_000
+"""File versions of one directory that are handed out as a whole at most: some 5 MB."""
+
 _KNOWN = """
     SELECT f.name, f.size, f.mtime_ns, f.ctime_ns FROM directories i JOIN files f ON f.directory_id = i.id
-    WHERE i.folder_id = ? AND i.path = ? AND f.standing <> 'gone'
+    WHERE i.folder_id = ? AND i.path = ? AND f.standing <> 'gone' LIMIT ?
+"""
+
+# The + keeps SQLite from the index of files without a delivery: each name is looked up by its key.
+_KNOWN_AMONG = """
+    SELECT f.name, f.size, f.mtime_ns, f.ctime_ns FROM directories i JOIN json_each(?3)
+    JOIN files f ON f.directory_id = i.id AND f.name = json_each.value
+    WHERE i.folder_id = ?1 AND i.path = ?2 AND +f.standing <> 'gone'
 """
 
 _PENDING_DELIVERIES = """
@@ -48,22 +59,53 @@ def all_folders(connection: sqlite3.Connection) -> list[FolderRecord]:
     return [rows.folder(row) for row in connection.execute("SELECT * FROM folders ORDER BY id")]
 
 
+def note_filesystem(connection: sqlite3.Connection, folder_id: int, filesystem: str) -> None:
+    """Remember on which file system a folder is seen now."""
+    connection.execute("UPDATE folders SET filesystem = ? WHERE id = ?", (filesystem, folder_id))
+
+
 def finish_first_scan(connection: sqlite3.Connection, folder_id: int) -> None:
     """Note that the folder's first scan is complete."""
     connection.execute("UPDATE folders SET first_scan_done = 1 WHERE id = ?", (folder_id,))
 
 
-def known(connection: sqlite3.Connection, folder_id: int, directory: str) -> set[tuple[str, int, int, int]]:
-    """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`."""
-    found = connection.execute(_KNOWN, (folder_id, escape(directory)))
-    return {(unescape(name), size, mtime, ctime) for name, size, mtime, ctime in found}
+def known(connection: sqlite3.Connection, folder_id: int, directory: str) -> KnownFiles | None:
+    """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`.
+
+    None: there are more than `KNOWN_AT_ONCE`.
+    """
+    found = _known(connection, _KNOWN, (folder_id, escape(directory), KNOWN_AT_ONCE + 1))
+    return None if len(found) > KNOWN_AT_ONCE else found
+
+
+def known_among(
+    connection: sqlite3.Connection, folder_id: int, directory: str, names: Sequence[str]
+) -> KnownFiles:
+    """Give the same for some names of a directory."""
+    asked = rows.to_json([escape(name) for name in names])
+    return _known(connection, _KNOWN_AMONG, (folder_id, escape(directory), asked))
+
+
+def _known(connection: sqlite3.Connection, query: str, values: tuple[object, ...]) -> KnownFiles:
+    cursor = connection.cursor()
+    cursor.row_factory = None  # plain tuples: a scan asks for as many rows as there are files
+    found: KnownFiles = set(cursor.execute(query, values))
+    escaped = [row for row in found if "\\" in row[0]]
+    found.difference_update(escaped)
+    found.update((unescape(name), size, mtime, ctime) for name, size, mtime, ctime in escaped)
+    return found
 
 
 def pending_paths(pool: ReadPool, folder_id: int) -> Iterator[str]:
     """Stream the paths of ready and waiting deliveries and of unmatched and parked files."""
     yield from _pages(pool, _PENDING_DELIVERIES, (folder_id,), ("", 0))
-    for standing in (Standing.UNMATCHED, Standing.PARKED):
-        yield from _pages(pool, _PENDING_FILES, (standing.value, folder_id), ("", 0, ""))
+    yield from _pages(pool, _PENDING_FILES, (Standing.UNMATCHED.value, folder_id), ("", 0, ""))
+    yield from parked_paths(pool, folder_id)
+
+
+def parked_paths(pool: ReadPool, folder_id: int) -> Iterator[str]:
+    """Stream the paths of parked files."""
+    yield from _pages(pool, _PENDING_FILES, (Standing.PARKED.value, folder_id), ("", 0, ""))
 
 
 def _pages(pool: ReadPool, query: str, about: tuple[object, ...], after: tuple[object, ...]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -23,11 +23,12 @@ _PAUSE = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who has a ledger: process id, host name, since when."""
+    """Who has a ledger: process id, host name, since when; `run` is its name in the ledger, "" at first."""
 
     pid: int
     host: str
     started_at: datetime
+    run: str = ""
 
 
 class LedgerLock:
@@ -35,11 +36,16 @@ class LedgerLock:
 
     The descriptor is close-on-exec: a program started from here does not keep the lock (a forked child
     that does not exec would).
+
+    Attributes:
+        former_run: the run that had the lock before; "" where nobody knows of one.
     """
 
     def __init__(self, descriptor: int, holder: Holder) -> None:
         self._descriptor = descriptor
-        self._holder = holder
+        former = _read(descriptor)
+        self.former_run = former.run if former else ""
+        self._holder = replace(holder, run=self.former_run)  # until it has a name of its own
 
     @classmethod
     def acquire(cls, ledger_path: str, holder: Holder) -> Self:
@@ -70,8 +76,10 @@ class LedgerLock:
             raise
         return lock
 
-    def sign(self) -> None:
-        """Write down who has the ledger."""
+    def sign(self, run: str = "") -> None:
+        """Write down who has the ledger, and as which run once it has a name."""
+        if run:
+            self._holder = replace(self._holder, run=run)
         _write(self._descriptor, self._holder)
 
     def release(self) -> None:
@@ -155,7 +163,12 @@ def _in_use(descriptor: int, ledger_path: str) -> LedgerInUse:
 
 
 def _write(descriptor: int, holder: Holder) -> None:
-    said = {"pid": holder.pid, "host": holder.host, "started_at": to_text(holder.started_at)}
+    said = {
+        "pid": holder.pid,
+        "host": holder.host,
+        "started_at": to_text(holder.started_at),
+        "run": holder.run,
+    }
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, to_json(said).encode(), 0)
 
@@ -163,6 +176,7 @@ def _write(descriptor: int, holder: Holder) -> None:
 def _read(descriptor: int) -> Holder | None:
     try:
         said = json.loads(os.pread(descriptor, 4096, 0))
-        return Holder(pid=said["pid"], host=said["host"], started_at=to_time(said["started_at"]))
+        started_at = to_time(said["started_at"])
+        return Holder(pid=said["pid"], host=said["host"], started_at=started_at, run=said.get("run", ""))
     except (ValueError, KeyError, TypeError):  # taken just now and not written yet
         return None

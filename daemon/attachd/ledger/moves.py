@@ -37,10 +37,9 @@ _MARK_GONE = """
     UPDATE files SET standing = 'gone', updated_at = ?2
     WHERE (directory_id, name, version) =
         (SELECT directory_id, name, version FROM deliveries WHERE id = ?1)
-    AND standing = 'matched' AND NOT EXISTS (
-        SELECT 1 FROM deliveries d WHERE d.directory_id = files.directory_id AND d.name = files.name
-        AND d.version = files.version AND d.state <> 'vanished')
+    AND standing = 'matched'
 """
+"""Whatever else became of the version: a file that comes back is a new one, or nobody would look at it."""
 
 _FOLLOWERS = """
     SELECT id, state, run FROM deliveries

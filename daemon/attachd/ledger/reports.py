@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from attachd.core.paths import escape, unescape
-from attachd.core.protocols import Tenant
 from attachd.core.states import TRANSITIONS
 from attachd.errors import LedgerError, UnknownDelivery
 from attachd.ledger import afters, rows, tenants
@@ -24,7 +23,7 @@ from attachd.ledger.connection import require_readable, require_sqlite, require_
 from attachd.ledger.evidence import Recorded, recorded
 from attachd.ledger.lock import holder_of
 from attachd.ledger.readers import ReadPool
-from attachd.model import ErrorInfo, FolderRecord, Standing
+from attachd.model import ErrorInfo, FolderRecord, Standing, Tenant
 
 WITHOUT_DELIVERY = frozenset({Standing.UNMATCHED.value, Standing.PARKED.value, Standing.EXISTING.value})
 """Standings that are listed like states."""

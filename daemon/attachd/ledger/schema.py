@@ -9,10 +9,14 @@ of a wrong type.
 from sqlite_utils import Database, Migrations
 
 from attachd.ledger.after_tables import AFTER_TABLES
+from attachd.ledger.lost_time import LOST_TIME_TABLE
+from attachd.ledger.thinning import THINNING_TABLE
 from attachd.ledger.triggers import TRIGGERS
 
 MIGRATIONS = Migrations("attachd")
-MIGRATION_NAMES = frozenset({"0001_first_tables", "0002_after", "0002_looked", "0003_tenants"})
+MIGRATION_NAMES = frozenset(
+    {"0001_first_tables", "0002_after", "0002_looked", "0003_tenants", "0004_lost_time", "0005_thinning"}
+)
 """What this version knows; a ledger with another name in it is newer."""
 
 _TABLES = (
@@ -212,3 +216,15 @@ def _tenants(database: Database) -> None:
         ) STRICT
         """
     )
+
+
+@MIGRATIONS(name="0004_lost_time")
+def _lost_time(database: Database) -> None:
+    """Add what a ledger that was put back from a copy cannot know."""
+    database.execute(LOST_TIME_TABLE)
+
+
+@MIGRATIONS(name="0005_thinning")
+def _thinning(database: Database) -> None:
+    """Add how far `keep` has come."""
+    database.execute(THINNING_TABLE)

@@ -9,19 +9,23 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import Self
 
-from attachd.core.protocols import Change, NewVersion, Place, Receipt, Tenant
+from attachd.core.folder_ledger import KnownFiles
+from attachd.core.protocols import Change, NewVersion, Place, Receipt
 from attachd.core.replanning import Judgement
+from attachd.errors import AttachdError
 from attachd.ledger import (
     changes,
     claims,
     files,
     folders,
     followers,
+    lost_time,
     persons,
     replans,
     retries,
     rows,
     tenants,
+    thinning,
 )
 from attachd.ledger.afters import Afters
 from attachd.ledger.connection import open_to_write
@@ -30,7 +34,7 @@ from attachd.ledger.readers import ReadPool
 from attachd.ledger.replans import ReplanOutcome, UndeliveredFile
 from attachd.ledger.retries import RetryOutcome
 from attachd.ledger.writer import Writer
-from attachd.model import Delivery, FileVersion, FolderRecord, Signs, State, Withheld
+from attachd.model import Delivery, FileVersion, FolderRecord, Signs, State, Tenant, Withheld
 
 __all__ = ["RetryOutcome", "SqliteLedger"]
 
@@ -67,6 +71,24 @@ class SqliteLedger:
         """Transactions made durable since this ledger was opened."""
         return self._writer.commits
 
+    @property
+    def trouble(self) -> AttachdError | None:
+        """Say why nothing could be written at last; None while all is well."""
+        return self._writer.trouble
+
+    def begin_after_loss(self, former: str, at: datetime) -> int | None:
+        """Hold what is in doubt where the ledger was put back from a copy, before a run begins.
+
+        `former` is the run that had the lock last, "" where nobody knows. Give how many deliveries are held,
+        or None where nothing was put back.
+        """
+
+        def begin(connection: Connection) -> int | None:
+            lost_time.notice(connection, former)
+            return lost_time.end(connection, at)
+
+        return self._writer.run(begin)
+
     def begin_run(self, pid: int, host: str, at: datetime) -> str:
         """Record a start of the service and give its name, such as `run 7`."""
 
@@ -85,14 +107,26 @@ class SqliteLedger:
         """Give the folder's record; a folder seen for the first time gets one, first started `at`."""
         return self._writer.run(lambda connection: folders.open_folder(connection, path, filesystem, at))
 
-    def known(self, folder_id: int, directory: str) -> set[tuple[str, int, int, int]]:
-        """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`."""
+    def known(self, folder_id: int, directory: str) -> KnownFiles | None:
+        """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`.
+
+        None: they are too many to be held at once; `known_among` tells of some at a time.
+        """
         with self._readers.borrow() as connection:
             return folders.known(connection, folder_id, directory)
+
+    def known_among(self, folder_id: int, directory: str, names: Sequence[str]) -> KnownFiles:
+        """Give the same of some names in one directory."""
+        with self._readers.borrow() as connection:
+            return folders.known_among(connection, folder_id, directory, names)
 
     def pending_paths(self, folder_id: int) -> Iterator[str]:
         """Stream the paths whose absence would matter; no read stays open between two of them."""
         return folders.pending_paths(self._readers, folder_id)
+
+    def parked_paths(self, folder_id: int) -> Iterator[str]:
+        """Stream the paths of parked files; no read stays open between two of them."""
+        return folders.parked_paths(self._readers, folder_id)
 
     def record_existing(self, folder_id: int, files_there: Sequence[tuple[str, Signs]], at: datetime) -> None:
         """Record files that lay there before the first start, in one transaction."""
@@ -102,6 +136,10 @@ class SqliteLedger:
         """Note that the folder's first scan is complete."""
         self._writer.run(lambda connection: folders.finish_first_scan(connection, folder_id))
 
+    def note_filesystem(self, folder_id: int, filesystem: str) -> None:
+        """Remember another file system than the one that the folder was first seen on."""
+        self._writer.run(lambda connection: folders.note_filesystem(connection, folder_id, filesystem))
+
     def latest(self, folder_id: int, path: str) -> FileVersion | None:
         """Give the newest version known at a path, a `gone` one too, or None."""
         with self._readers.borrow() as connection:
@@ -110,6 +148,10 @@ class SqliteLedger:
     def record(self, new: NewVersion, at: datetime) -> Sequence[int]:
         """Write what became of a settled file and give the ids of its new deliveries."""
         return self._writer.run(lambda connection: files.record(connection, new, at))
+
+    def record_all(self, new: Sequence[NewVersion], at: datetime) -> Sequence[Sequence[int]]:
+        """Do as `record` for files at different paths: all of them in one transaction, or none."""
+        return self._writer.run(lambda connection: [files.record(connection, each, at) for each in new])
 
     def same_bytes(self, folder_id: int, path: str, signs: Signs, sha256: str, at: datetime) -> bool:
         """Note that only the signs of the newest version changed; its stuck deliveries get another try.
@@ -133,12 +175,22 @@ class SqliteLedger:
     # --- deliveries -----------------------------------------------------------------------------------------
 
     def claim(
-        self, destination: str, run: str, at: datetime, limit: int, *, withheld: Withheld | None = None
+        self,
+        destination: str,
+        run: str,
+        at: datetime,
+        limit: int,
+        *,
+        withheld: Withheld | None = None,
+        latest: datetime | None = None,
     ) -> Sequence[Delivery]:
-        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first."""
+        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first.
+
+        What waits, or became ready, beyond `latest` was given its time by a wrong clock.
+        """
         return self._writer.run(
             lambda connection: claims.claim(
-                connection, destination, run, at, limit, withheld=withheld or Withheld()
+                connection, destination, run, at, limit, withheld=withheld or Withheld(), latest=latest
             )
         )
 
@@ -168,6 +220,12 @@ class SqliteLedger:
         Not waited for: where it cannot be written, the next waited call for this delivery raises that error.
         """
         self._writer.post(
+            lambda connection: claims.record_receipt(connection, delivery, call, receipt), key=delivery.id
+        )
+
+    def record_answer(self, delivery: Delivery, call: str, receipt: Receipt) -> None:
+        """Keep what a call that must not be repeated returned, and close its intent."""
+        self._writer.run(
             lambda connection: claims.record_receipt(connection, delivery, call, receipt), key=delivery.id
         )
 
@@ -233,6 +291,10 @@ class SqliteLedger:
     def match(self, found: Sequence[NewVersion], at: datetime) -> ReplanOutcome:
         """Record unmatched files that a rule takes now, in one transaction."""
         return self._writer.run(lambda connection: replans.match(connection, found, at))
+
+    def thin(self, before: datetime) -> bool:
+        """Thin a batch of what ended before a time; False where none is left."""
+        return self._writer.run(lambda connection: thinning.thin(connection, before))
 
     # --- facts ----------------------------------------------------------------------------------------------
 

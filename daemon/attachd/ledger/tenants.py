@@ -3,8 +3,8 @@
 from datetime import datetime
 from sqlite3 import Connection
 
-from attachd.core.protocols import Tenant
 from attachd.ledger import rows
+from attachd.model import Tenant
 
 
 def bind(connection: Connection, destination: str, tenant: Tenant, at: datetime) -> Tenant | None:

@@ -14,8 +14,8 @@ from threading import Condition, Thread
 from typing import Any, TypeVar
 
 from attachd.core.paths import escape
-from attachd.errors import LedgerError
-from attachd.ledger.faults import explain
+from attachd.errors import AttachdError, LedgerError
+from attachd.ledger.faults import explain, no_memory
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -41,10 +41,12 @@ class Writer:
 
     Attributes:
         commits: transactions made durable so far.
+        trouble: why the last transaction could not be written; None while all is well.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self.commits = 0
+        self.trouble: AttachdError | None = None
         self._connection = connection
         self._path = path
         self._jobs: deque[_Job] = deque()
@@ -102,13 +104,15 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._attempt(job) for job in batch]
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, MemoryError) as error:
             self._roll_back()
-            outcomes = [_Failed(explain(error, self._path)) for _ in batch]
+            self.trouble = self._explained(error)
+            outcomes = [_Failed(self.trouble) for _ in batch]
             for job, failed in zip(batch, outcomes, strict=True):
                 self._remember(job, failed)
         else:
             self.commits += 1
+            self.trouble = None
         for job, outcome in zip(batch, outcomes, strict=True):
             if job.answer is None:
                 continue
@@ -127,10 +131,19 @@ class Writer:
             if not self._connection.in_transaction:
                 raise _as_sqlite(error) from error
             self._connection.execute("ROLLBACK TO job")
-            result = _Failed(explain(error, self._path) if isinstance(error, sqlite3.Error) else error)
+            result = _Failed(self._explained(error))
             self._remember(job, result)
         self._connection.execute("RELEASE job")
         return result
+
+    def _explained(self, error: Exception) -> Any:
+        match error:
+            case sqlite3.Error():
+                return explain(error, self._path)
+            case MemoryError():
+                return no_memory(self._path)
+            case _:
+                return error
 
     def _remember(self, job: _Job, failed: _Failed) -> None:
         if job.answer is None and job.key is not None:
@@ -138,7 +151,9 @@ class Writer:
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
-            with suppress(sqlite3.Error):  # the disk is at fault already; the next BEGIN will tell
+            with suppress(
+                sqlite3.Error, MemoryError
+            ):  # the disk is at fault already; the next BEGIN will tell
                 self._connection.execute("ROLLBACK")
 
 
