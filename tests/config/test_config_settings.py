@@ -22,6 +22,7 @@ from attachd.errors import ConfigError
 EVERYTHING = """\
 version: 1
 ledger: var/ledger.db
+keep: 90d
 timezone: Europe/Berlin
 x-rule: &rule
   to: ion
@@ -79,6 +80,7 @@ def test_every_working_key_reaches_the_settings(settings, tmp_path):
     made = settings(EVERYTHING)
     assert (made.file, made.ledger) == (str(tmp_path / "rules.yaml"), str(tmp_path / "var/ledger.db"))
     assert made.timezone == ZoneInfo("Europe/Berlin")
+    assert made.keep == 90 * 24 * 3600.0
     assert made.service == ServiceSettings(drain=60.0, log_level="debug", log_format=LogFormat.JSON)
     assert made.destinations == {
         "ion": DestinationSettings(

@@ -14,6 +14,8 @@ from textwrap import indent
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
+from attachd.printable import safe_text
+
 DASH = "-"
 """Stands in a table where there is nothing to say."""
 
@@ -40,14 +42,8 @@ class Column:
 
 
 def printable(text: str) -> str:
-    r"""Make a text safe for a terminal: whatever does not print stands as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
-
-    Besides control characters these are the marks that reorder or hide text (Unicode categories Cc, Cf, Cs,
-    Zl, Zp and every space but the plain one), so that a name cannot look like another one.
-    """
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+    """Make a text safe for a terminal, as log lines are."""
+    return safe_text(text)
 
 
 def write(*lines: str) -> None:
@@ -87,15 +83,6 @@ def write_fields(pairs: Sequence[tuple[str, str]]) -> None:
     """Write names and values below each other, the values aligned."""
     width = max((len(name) for name, _ in pairs), default=0)
     write(*[f"{name.ljust(width)}  {value}".rstrip() for name, value in pairs])
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode's stand-in for one byte that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def _json(value: Any) -> str:

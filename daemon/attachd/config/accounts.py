@@ -9,12 +9,16 @@ from attachd.config.context import UNSET_URL, Context
 from attachd.config.document import Destination, EnvTable, Limits, OAuth, Retry, Timeouts
 from attachd.config.doubting import build_doubt
 from attachd.config.secrets import secret_ref
-from attachd.config.wording import Location
+from attachd.config.wording import Location, listed
 from attachd.core.settings import DestinationSettings, OAuthSettings, OnDoubt, RetryPolicy, SecretRef
 
 T = TypeVar("T")
 
 _OURS = ("grant_type", "client_id", "client_secret")
+_WANTED_BY_GLUE = (
+    "subject",
+    "redirect_uri",
+)  # docs.glue.ai, developers/authentication/oauth-2-0-authentication
 
 
 def build_destination(name: str, given: Destination, context: Context) -> DestinationSettings:
@@ -25,6 +29,8 @@ def build_destination(name: str, given: Destination, context: Context) -> Destin
     _check_hosts(given, at, context)
     _check_amounts(given, at, context)
     _check_one_sign_in(given, at, context)
+    if given.kind == "glue":
+        _check_glue(given, at, context)
     return DestinationSettings(
         name=name,
         kind=default.kind,
@@ -79,6 +85,16 @@ def _check_one_sign_in(given: Destination, at: Location, context: Context) -> No
         )
     if not token_given and not oauth_given:
         context.report.error((*at, "token"), "`token` or `oauth` is missing", "add `token: {env: NAME}`")
+
+
+def _check_glue(given: Destination, at: Location, context: Context) -> None:
+    if given.validate_upload is not None:
+        context.report.error((*at, "validate_upload"), "is only for kind ion", "leave it out", key=True)
+    missing = [name for name in _WANTED_BY_GLUE if given.oauth and name not in (given.oauth.extra or {})]
+    if missing:
+        hint = "the workspace's id (wks_…) and the address that the OAuth application has"
+        what = f"Glue gives no token without {listed(missing)} in `extra`"
+        context.report.warn((*at, "oauth"), what, hint)
 
 
 def _oauth(given: OAuth, at: Location, context: Context) -> OAuthSettings:

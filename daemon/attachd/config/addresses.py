@@ -59,12 +59,15 @@ def listen_fault(text: str) -> Fault | None:
     host, colon, port = text.rpartition(":")
     if not colon or not is_host(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         return "must be HOST:PORT", "write for example 127.0.0.1:8780"
+    if (":" in host) != (host.startswith("[") and host.endswith("]")):
+        return "must have an IPv6 address, and nothing else, in brackets", "write for example [::1]:8780"
     return None
 
 
-def listen_host(text: str) -> str:
-    """Give the host of `HOST:PORT`."""
-    return text.rpartition(":")[0]
+def split_listen(text: str) -> tuple[str, int]:
+    """Give host and port of a `HOST:PORT` that is sound, an IPv6 address without its brackets."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _split(text: str) -> SplitResult | None:

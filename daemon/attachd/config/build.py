@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from attachd.config.accounts import build_destination
-from attachd.config.addresses import is_loopback, listen_fault, listen_host
+from attachd.config.addresses import is_loopback, listen_fault, split_listen
 from attachd.config.context import Context
 from attachd.config.document import Document, Log, Service
 from attachd.config.places import build_folders
@@ -18,9 +19,20 @@ from attachd.config.wording import Location, quoted
 from attachd.core.lookups import Lookup
 from attachd.core.patterns import PatternError, check_type
 from attachd.core.rules import Rule
-from attachd.core.settings import DestinationSettings, LogFormat, ServiceSettings, Settings
+from attachd.core.settings import (
+    DestinationSettings,
+    LogFormat,
+    ServiceSettings,
+    Settings,
+    StatusSettings,
+)
 
 _ANY_TYPE = "[^/]+"
+SHORTEST_KEPT = 24 * 3600.0
+"""Seconds that `keep` has to be at least: who looks into something on the next day finds all of it."""
+
+_PAGE = ("starlette", "uvicorn", "jinja2", "prometheus_client")
+"""The packages of the extra `page`."""
 
 
 def build(document: Document, file: Path, context: Context) -> Settings:
@@ -39,6 +51,7 @@ def build(document: Document, file: Path, context: Context) -> Settings:
     return Settings(
         file=str(file),
         ledger=_ledger(document.ledger, file, context),
+        keep=_keep(document.keep, context),
         service=_service(document.service or Service(), context),
         timezone=_timezone(document.timezone, context),
         destinations={name: _for_rules(each, rules, around.lookups) for name, each in destinations.items()},
@@ -48,6 +61,14 @@ def build(document: Document, file: Path, context: Context) -> Settings:
 
 def _ledger(given: str | None, file: Path, context: Context) -> str:
     return str(default_ledger(file)) if given is None else context.absolute(given)
+
+
+def _keep(given: float | None, context: Context) -> float | None:
+    if given is not None and given < SHORTEST_KEPT:
+        context.report.error(
+            ("keep",), "is shorter than a day", "write 90d, or leave it out to keep everything"
+        )
+    return given
 
 
 def _named(at: tuple[str, ...], context: Context) -> frozenset[str]:
@@ -106,27 +127,29 @@ def _timezone(name: str | None, context: Context) -> ZoneInfo | None:
 
 
 def _service(given: Service, context: Context) -> ServiceSettings:
-    _check_status(given, context)
     default, log = ServiceSettings(), given.log or Log()
     return ServiceSettings(
         drain=default.drain if given.drain is None else given.drain,
         log_level=log.level or default.log_level,
         log_format=LogFormat(log.format or default.log_format),
+        status=_status(given, context),
     )
 
 
-def _check_status(given: Service, context: Context) -> None:
-    report = context.report
-    at = ("service", "status_token")
-    if given.status_token is not None:
-        secret_ref(given.status_token, at, context)
+def _status(given: Service, context: Context) -> StatusSettings | None:
+    at, token_at = ("service", "status"), ("service", "status_token")
+    token = None if given.status_token is None else secret_ref(given.status_token, token_at, context)
     if given.status is None:
-        return
+        return None
     fault = listen_fault(given.status)
     if fault:
-        report.error(("service", "status"), *fault)
-    elif given.status_token is None and not is_loopback(listen_host(given.status)):
-        _say_token_missing(at, context)
+        context.report.error(at, *fault)
+        return None
+    host, port = split_listen(given.status)
+    if token is None and not is_loopback(host):
+        _say_token_missing(token_at, context)
+    _say_extra_missing(at, context)
+    return StatusSettings(host=host, port=port, token=token)
 
 
 def _say_token_missing(at: Location, context: Context) -> None:
@@ -134,3 +157,10 @@ def _say_token_missing(at: Location, context: Context) -> None:
         context.report.error(
             at, "`status_token` is missing", "it is required where the page leaves this machine"
         )
+
+
+def _say_extra_missing(at: Location, context: Context) -> None:
+    missing = [name for name in _PAGE if find_spec(name) is None]
+    if missing:
+        what = f"needs the extra `page`: {', '.join(missing)} not installed"
+        context.outside(at, what, "install it with: pip install 'attachd[page]'")

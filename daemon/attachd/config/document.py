@@ -158,7 +158,7 @@ class Destination(Part):
 
     required = ("kind", "url")
     one_of = ("token", "oauth")
-    kind: Literal["ion", "glue"] | None = Field(default=None, description="ion, or glue (coming)")
+    kind: Literal["ion", "glue"] | None = Field(default=None, description="ion or glue")
     url: EnvText | None = Field(default=None, description="GraphQL address; https, except on loopback")
     token: Secret | None = Field(default=None, description="API token; one of token and oauth")
     oauth: OAuth | None = None
@@ -207,11 +207,15 @@ class Target(Part):
     run_step_field: Text | None = None
     entity: Text | None = Field(default=None, description="an entity id as it is")
     lookup: Text | None = Field(default=None, description="a name in lookups")
-    message: Text | None = Field(default=None, description="Glue: text of the message")
-    reply_to: Text | None = Field(default=None, description="Glue: id of a message")
-    thread: Text | None = None
-    recipients: Texts | None = None
-    subject: Text | None = None
+    message: Text | None = Field(
+        default=None, description="Glue: text of the message, markdown; without it only the file is created"
+    )
+    reply_to: Text | None = Field(default=None, description="Glue: id of the message that is quoted")
+    thread: Text | None = Field(default=None, description="Glue: id of the thread the message goes to")
+    recipients: Texts | None = Field(
+        default=None, description="Glue: ids of users, groups or the workspace, instead of thread"
+    )
+    subject: Text | None = Field(default=None, description="Glue: of a new thread with the recipients")
 
 
 class Move(Part):
@@ -239,7 +243,7 @@ class Example(Part):
 
     required = ("path",)
     path: Text | None = Field(default=None, description="relative to the folder")
-    target: dict[str, Text] | None = None
+    target: dict[str, Texts] | None = None
     filename: Text | None = None
     match: bool | None = Field(default=None, description="false: the rule does not take it")
 
@@ -292,7 +296,9 @@ class Folder(Part):
     settle: Duration | None = Field(default=None, description="unchanged this long; default: 2s, network 30s")
     rescan: Duration | None = Field(default=None, description="default: 5m with events, 10s without")
     ignore: list[Text] | None = Field(default=None, description="gitignore patterns")
-    require_mount: Mount | None = None
+    require_mount: Mount | None = Field(
+        default=None, description="out while nothing is mounted; default: auto, once it was a share"
+    )
     case_sensitive: bool | None = Field(default=None, description="for literals in patterns; default: false")
     rules: Annotated[list[Rule], Field(min_length=1)] | None = Field(
         default=None, description="first match wins"
@@ -305,6 +311,9 @@ class Document(Part):
     required = ("version", "destinations", "folders")
     version: Version | None = Field(default=None, description="always 1")
     ledger: PathText | None = Field(default=None, description="path of the ledger, on a local disk")
+    keep: Duration | None = Field(
+        default=None, description="thins the history of what ended longer ago; default: all of it is kept"
+    )
     timezone: Text | None = Field(default=None, description="such as Europe/Berlin; default: the machine's")
     service: Service | None = None
     destinations: Annotated[dict[Name, Destination], Field(min_length=1)] | None = Field(

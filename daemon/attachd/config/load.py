@@ -7,7 +7,6 @@ from pathlib import Path
 
 from attachd.config.build import build
 from attachd.config.context import Context
-from attachd.config.notyet import report_not_yet
 from attachd.config.report import Report
 from attachd.config.search import absolute
 from attachd.config.shape import shape
@@ -72,9 +71,7 @@ def format_problems(problems: ConfigError | Sequence[Problem], file: str = "") -
 
 def _settings(values: dict[str, object], file: Path, context: Context) -> Settings:
     document = shape(deepcopy(values), context.report)
-    settings = build(document, file, context)
-    report_not_yet(values, context.report)
-    return settings
+    return build(document, file, context)
 
 
 def _line(problem: Problem, file: str) -> str:

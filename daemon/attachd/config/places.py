@@ -1,19 +1,20 @@
 """`folders` of the document → folder settings: paths, overlaps, ignore patterns, rules and their examples."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from attachd.config.context import Context
 from attachd.config.document import Folder
+from attachd.config.links import real_path
 from attachd.config.rulebook import Surroundings, build_rule
 from attachd.config.wording import Location, quoted
 from attachd.core.afters import is_inside, static_directory
 from attachd.core.noise import check_ignore
 from attachd.core.overlaps import overlaps
 from attachd.core.rules import FileFacts, Rule, run_example
-from attachd.core.settings import Existing, FolderSettings, Watch
+from attachd.core.settings import Existing, FolderSettings, RequireMount, Watch
 
 _SOME_DAY = datetime(2000, 1, 1, 12, tzinfo=UTC)
 """The day on which the file of an example was written and seen."""
@@ -70,8 +71,13 @@ def _folder(given: Folder, directory: _Directory, rules: tuple[Rule, ...]) -> Fo
         settle=given.settle,
         rescan=given.rescan,
         ignore=tuple(given.ignore or ()),
+        require_mount=_require_mount(given.require_mount),
         case_sensitive=bool(given.case_sensitive),
     )
+
+
+def _require_mount(given: "bool | Literal['auto'] | None") -> RequireMount:
+    return RequireMount.AUTO if given in {None, "auto"} else RequireMount(str(given).lower())
 
 
 def _directories(given: Folder, at: Location, context: Context) -> Iterator[_Directory]:
@@ -80,7 +86,7 @@ def _directories(given: Folder, at: Location, context: Context) -> Iterator[_Dir
     for index, text in enumerate(texts):
         if text is not None:
             path = context.absolute(text)
-            yield _Directory(at=(*at, index) if listed else at, path=path, real=os.path.realpath(path))
+            yield _Directory(at=(*at, index) if listed else at, path=path, real=real_path(path))
 
 
 def _check_overlap(directories: Sequence[_Directory], context: Context) -> None:
@@ -132,7 +138,7 @@ def _moved_into(
         return None
     for directory in directories:
         place = static_directory(rule.after.move, rule.after.base, directory.path)
-        real = os.path.realpath(place)
+        real = real_path(place)
         for folder in watched:
             if is_inside(place, folder.path) or is_inside(real, folder.real):
                 return folder

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from attachd.config.context import Context
+from attachd.config.document import Complete as GivenComplete
 from attachd.config.document import Example as GivenExample
 from attachd.config.document import Move, Target
 from attachd.config.document import Rule as GivenRule
@@ -17,12 +19,16 @@ from attachd.core.patterns import Pattern, PatternError, compile_pattern, compil
 from attachd.core.rules import Example, Rule
 from attachd.core.templates import (
     AFTER_HASH,
+    BETWEEN_IDS,
     BUILT_INS,
+    Form,
     Template,
     TemplateError,
+    listed,
     parse_filename,
     parse_template,
 )
+from attachd.core.wholeness import MARKER_NAMES, NAMES_THE_FILE, Complete
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::[^{}]*)?\}|\(\?P<([A-Za-z_][A-Za-z0-9_]*)>")
 MAX_VERSIONS = 5
@@ -30,6 +36,15 @@ MAX_VERSIONS = 5
 
 LOOKUP_WAIT = 86400.0
 """Seconds for which a lookup's target is looked for again, where `wait` does not say."""
+
+_FORMS = {
+    "message": Form.MARKDOWN,
+    "subject": Form.LINE,
+    "thread": Form.ID,
+    "reply_to": Form.ID,
+    "recipients": Form.ID,
+}
+"""What becomes of captures in a target's keys; in the others they stand as they are."""
 
 _KNOWN_LATE = BUILT_INS
 _KNOWN_EARLY = BUILT_INS - AFTER_HASH
@@ -60,6 +75,9 @@ class _Names:
     some: frozenset[str]
 
 
+_NO_NAMES = _Names(every=frozenset(), some=frozenset())
+
+
 def build_rule(given: GivenRule, at: Location, around: Surroundings, context: Context) -> Rule | None:
     """Check one rule and give it compiled; None where something in it was reported."""
     report = context.report
@@ -72,7 +90,8 @@ def build_rule(given: GivenRule, at: Location, around: Surroundings, context: Co
         given.filename or "{file}", (*at, "filename"), parse_filename, _KNOWN_LATE, names, report
     )
     after = _after(given, (*at, "after"), names, context)
-    _check_others(given, at, names, report)
+    complete = _complete(given.complete, (*at, "complete"), report)
+    _check_examples(given, at, report)
     _check_destination(given, at, around, report)
     if report.has_error_at(at) or filename is None or given.name is None or given.to is None:
         return None
@@ -88,6 +107,7 @@ def build_rule(given: GivenRule, at: Location, around: Surroundings, context: Co
         max_versions=MAX_VERSIONS if given.max_versions is None else given.max_versions,
         wait=_wait(given),
         after=after,
+        complete=complete,
         examples=tuple(_example(example) for example in given.examples or ()),
     )
 
@@ -201,10 +221,12 @@ def _template(
 def _target(given: Target | None, at: Location, names: _Names, report: Report) -> dict[str, Template]:
     templates = {}
     for key in Target.model_fields:
-        for text, where in _target_texts(getattr(given, key, None), (*at, key)):
-            template = _template(text, where, parse_template, _KNOWN_EARLY, names, report)
-            if template is not None:
-                templates[key] = template
+        parse = partial(parse_template, form=_FORMS.get(key, Form.PLAIN))
+        texts = _target_texts(getattr(given, key, None), (*at, key))
+        parsed = [_template(text, where, parse, _KNOWN_EARLY, names, report) for text, where in texts]
+        sound = [template for template in parsed if template is not None]
+        if sound:
+            templates[key] = sound[0] if len(sound) == 1 else listed(sound)
     return templates
 
 
@@ -233,11 +255,31 @@ def _target_texts(value: object, at: Location) -> Iterable[tuple[str, Location]]
     return ((str(value), at),)
 
 
-def _check_others(given: GivenRule, at: Location, names: _Names, report: Report) -> None:
-    """Check the templates that no function uses yet."""
-    if given.complete and given.complete.marker:
-        where = (*at, "complete", "marker")
-        _template(given.complete.marker, where, parse_template, _KNOWN_EARLY, names, report)
+def _complete(given: GivenComplete | None, at: Location, report: Report) -> Complete:
+    if given is None:
+        return Complete()
+    return Complete(
+        whole=given.whole != "off",
+        marker=_marker(given.marker, (*at, "marker"), report),
+        min_size=given.min_size or 0,
+        within=given.within,
+    )
+
+
+def _marker(text: str | None, at: Location, report: Report) -> Template | None:
+    if text is None:
+        return None
+    marker = _template(text, at, parse_filename, MARKER_NAMES, _NO_NAMES, report)
+    if marker is None:
+        return None
+    if NAMES_THE_FILE.isdisjoint(marker.names):
+        report.error(at, "a marker is named after its file", 'use {file} or {stem}, as "{file}.done"')
+    elif marker.render({"file": "a.b", "stem": "a", "ext": "b"}) == "a.b":
+        report.error(at, "this is the file itself", 'a marker lies beside its file, as "{file}.done"')
+    return marker
+
+
+def _check_examples(given: GivenRule, at: Location, report: Report) -> None:
     for index, example in enumerate(given.examples or ()):
         _check_example(example, (*at, "examples", index), report)
 
@@ -262,7 +304,14 @@ def _check_destination(given: GivenRule, at: Location, around: Surroundings, rep
 def _example(given: GivenExample) -> Example:
     return Example(
         path=given.path or "",
-        target=given.target,
+        target=None
+        if given.target is None
+        else {key: _one_text(value) for key, value in given.target.items()},
         filename=given.filename,
         match=given.match is not False,
     )
+
+
+def _one_text(given: str | list[str]) -> str:
+    """Give a value of a target as it is rendered: several ids with commas between them."""
+    return given if isinstance(given, str) else BETWEEN_IDS.join(given)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from attachd.config.links import real_path
 from attachd.errors import UserError
 
 VARIABLE = "ATTACHD_CONFIG"
@@ -47,7 +48,7 @@ def absolute(path: Path) -> Path:
     """Give an absolute path; `..` is resolved, except where a link makes it lead elsewhere."""
     whole = path.absolute()
     tidy = Path(os.path.normpath(whole))
-    return tidy if os.path.realpath(tidy) == os.path.realpath(whole) else whole
+    return tidy if real_path(str(tidy)) == real_path(str(whole)) else whole
 
 
 def default_ledger(file: Path) -> Path:
@@ -56,8 +57,16 @@ def default_ledger(file: Path) -> Path:
 
 
 def _is_there(path: Path) -> bool:
-    """Say whether something can be read there: a file, or the pipe of a shell's `<(…)`."""
-    return path.exists() and not path.is_dir()
+    """Say whether something can be read there: a file, or the pipe of a shell's `<(…)`.
+
+    Raises:
+        NoConfig: its directory is closed to us, so that nobody can say.
+    """
+    try:
+        return path.exists() and not path.is_dir()
+    except PermissionError as error:
+        hint = "it and its directory must be readable for the user that attachd runs as"
+        raise NoConfig(f"{path}: {error.strerror}", hint=hint) from error
 
 
 def _asked_for(path: Path, source: str) -> Path:

@@ -13,6 +13,7 @@ from attachd.config.document import SecretTable
 from attachd.config.wording import Location
 from attachd.core.settings import DestinationSettings, SecretRef
 from attachd.errors import UserError
+from attachd.printable import hide
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 _LARGEST = 64 * 1024
@@ -48,6 +49,7 @@ def read_secret(ref: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
             f"the secret from {place} has characters that no token has",
             hint="it must be one line of printable ASCII; look for a line break or an invisible character",
         )
+    hide(secret)
     return secret
 
 

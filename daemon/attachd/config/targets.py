@@ -1,6 +1,7 @@
 """Which target keys go together, by the kind of the destination."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 
 from attachd.config.document import Target
 from attachd.config.report import Report
@@ -8,6 +9,8 @@ from attachd.config.wording import Location, did_you_mean, listed, one_of, quote
 
 ION_KEYS = ("run_step", "run", "procedure", "step", "part", "run_step_field", "entity", "lookup")
 GLUE_KEYS = ("message", "reply_to", "thread", "recipients", "subject")
+GLUE_IDS = ("reply_to", "thread", "recipients")
+_NO_ID = re.compile(r"[\s,/]")
 
 
 def check_target(
@@ -19,6 +22,7 @@ def check_target(
         _check_ion(given, at, report)
     elif kind == "glue":
         _check_glue(given, at, report)
+        _check_ids(target, at, report)
     if target.lookup is not None and target.lookup not in lookups:
         hint = did_you_mean(target.lookup, lookups) or "add it under `lookups`"
         report.error((*at, "lookup"), f"there is no lookup {quoted(target.lookup)}", hint)
@@ -41,10 +45,36 @@ def _check_glue(given: list[str], at: Location, report: Report) -> None:
         report.error(
             (*at, key), "is for destinations of kind ion", f"write one of {one_of(GLUE_KEYS)}", key=True
         )
+    _check_goes_with("message", ("reply_to", "thread", "recipients"), given, at, report)
+    _check_goes_with("recipients", ("subject",), given, at, report)
     if "thread" in given and "recipients" in given:
         report.error((*at, "recipients"), "there is a `thread` already", "keep one of them", key=True)
-    has_recipients = "recipients" in given or report.has_error_at((*at, "recipients"))
-    if "subject" in given and not has_recipients:
-        report.error(
-            (*at, "subject"), "goes with `recipients` only", "add `recipients`, or delete it", key=True
-        )
+
+
+def _check_goes_with(
+    other: str, keys: tuple[str, ...], given: list[str], at: Location, report: Report
+) -> None:
+    if other in given or report.has_error_at((*at, other)):
+        return
+    for key in keys:
+        if key in given:
+            hint = f"add `{other}`, or delete it"
+            report.error((*at, key), f"goes with `{other}` only", hint, key=True)
+
+
+def _check_ids(target: Target, at: Location, report: Report) -> None:
+    """Report ids that Glue cannot have given out, such as the link of a thread."""
+    for text, where in _ids(target, at):
+        found = _NO_ID.search(text)
+        if found:
+            hint = "write the id alone, such as thr_…; several recipients are a list"
+            report.error(where, "is no id of Glue", hint, offset=found.start())
+
+
+def _ids(target: Target, at: Location) -> Iterator[tuple[str, Location]]:
+    for key in GLUE_IDS:
+        value = getattr(target, key)
+        if isinstance(value, list):
+            yield from ((text, (*at, key, index)) for index, text in enumerate(value))
+        elif value is not None:
+            yield value, (*at, key)

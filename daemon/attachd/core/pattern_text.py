@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from string import ascii_letters, digits
 
+from attachd.core.ambiguity import slowness
 from attachd.core.parts import (
     AnySegments,
     Anything,
@@ -55,18 +56,27 @@ def compile_strictly(regex: str, flags: int = 0) -> re.Pattern[str]:
     """Compile a regular expression from rules.yaml; what Python only warns of is refused as well.
 
     Raises:
-        PatternError: it is no regular expression, or too large.
+        PatternError: it is no regular expression, too large, or a hostile name could keep it busy for hours.
     """
     if len(regex) > _LONGEST:
         raise PatternError(f"the regular expression is longer than {_LONGEST} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return re.compile(regex, flags | re.DOTALL)  # a newline is a character of a name like any other
+            compiled = re.compile(
+                regex, flags | re.DOTALL
+            )  # a newline is a character of a name like any other
     except re.error as error:
         raise PatternError(f"not a regular expression: {error.msg}", offset=error.pos or 0) from None
     except (Warning, OverflowError, RecursionError) as error:
         raise PatternError(f"not a usable regular expression: {error}") from None
+    slow = slowness(regex, flags | re.DOTALL)
+    if slow:
+        raise PatternError(
+            f"one hostile name could keep this regular expression busy for hours: {slow}",
+            hint="write [^/]+ in place of .*, and never repeat what is repeated already",
+        )
+    return compiled
 
 
 @dataclass(frozen=True, slots=True)

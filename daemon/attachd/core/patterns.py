@@ -1,7 +1,8 @@
 """Patterns and regexes of rules: compile them, match whole relative paths, and say in words why one does not.
 
 Paths are in `os.fsdecode` form. How patterns match is told in `core.parts`, how they are written in
-`core.pattern_text`. A `regex` is Python's own, and a slow one is its author's: it runs by backtracking.
+`core.pattern_text`. A `regex` is Python's own, which backtracks: the worst are refused (`core.ambiguity`),
+and none is tried on a path of more than `LONGEST_FOR_REGEX` characters.
 """
 
 import re
@@ -16,6 +17,9 @@ from attachd.core.pattern_text import BUILT_IN_TYPES, check_capture, compile_str
 from attachd.core.sentences import NAME, PatternError
 
 __all__ = ["Pattern", "PatternError", "check_type", "compile_pattern", "compile_regex"]
+
+LONGEST_FOR_REGEX = 1024
+"""Characters of a path that a `regex` is tried on: its time may grow with the third power of them."""
 
 _PATHS_TO_TRY = ("/", "a/b", "A/B", "1/2", "AB/1234", "a-1/b_2.c")
 _NEGATED_CLASS = re.compile(r"\[\^\]?(?:\\.|[^\]\\])*\]")
@@ -141,12 +145,16 @@ class _RegexMatcher:
     regex: re.Pattern[str]
 
     def match(self, path: str) -> dict[str, str] | None:
-        found = self.regex.fullmatch(path)
+        found = self.regex.fullmatch(path) if len(path) <= LONGEST_FOR_REGEX else None
         if found is None:
             return None
         return {name: text for name, text in found.groupdict().items() if text is not None}
 
-    def mismatch(self, path: str) -> str:  # noqa: ARG002 - a regex cannot say which path would please it
+    def mismatch(self, path: str) -> str:
+        if len(path) > LONGEST_FOR_REGEX:
+            return (
+                f"the path has more than {LONGEST_FOR_REGEX} characters, and no regex is tried on such a one"
+            )
         return "the regex does not match the whole path"
 
 
