@@ -1,4 +1,7 @@
+import re
 import socket
+
+import pytest
 
 from attachd.simulator.server import Simulator
 
@@ -52,7 +55,7 @@ def test_everything_wrong_is_said_at_once(bench):
     bench.drop.rmdir()
     done = bench.call("check", "--online")
     assert done.returncode == 1
-    assert "drop: cannot be read: No such file or directory; create it" in done.stderr
+    assert "no such file or directory (ENOENT); create it" in done.stderr
     assert "lookups.unit_of_serial[0]: Query" in done.stderr
     assert "correct the query in rules.yaml" in done.stderr
 
@@ -65,6 +68,24 @@ def test_a_schema_that_is_not_described_is_not_wrong(bench):
     assert done.returncode == 0, done.stderr
     assert "token accepted" in done.stdout
     assert "schema: could not be checked" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "says"),
+    [
+        ("{message: Hello}", 0, "its schema has all that attachd sends"),
+        ("{message: Hello, thread: thr_1}", 1, "`thread` and `recipients` have no use"),
+    ],
+)
+def test_messages_are_held_against_the_schema_of_glue(bench, target, code, says):
+    """A place that this Glue's messages do not have is found before the first file."""
+    text = bench.rules.read_text().replace("kind: ion", "kind: glue")
+    text = re.sub(r"target: \{.*\}", f"target: {target}", text)
+    text = text.replace(bench.simulator.graphql_url, bench.simulator.glue_url)
+    bench.rules.write_text(text.replace(bench.simulator.token, bench.simulator.glue_token))
+    done = bench.call("check", "--online")
+    assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stderr
+    assert set(bench.simulator.call_counts) & {"open", "create", "message"} == set()
 
 
 def test_offline_needs_no_server(bench):

@@ -10,9 +10,9 @@ from attachd.simulator.server import Simulator
 # Seconds become tenths, so that a test can wait them out.
 DRIVER = """
 import sys
-from attachd.destinations import attachments
+from attachd.destinations import absence
 from attachd.pipeline import dispatch
-attachments.AT_WORK = 0.6
+absence.AT_WORK = 0.6
 dispatch.DOUBT_SECONDS = 0.3
 from attachd.cli.main import main
 sys.argv[0] = "attachd"

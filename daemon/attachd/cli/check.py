@@ -9,6 +9,7 @@ from attachd.cli.opening import config_file, has_ledger
 from attachd.cli.output import complain, write
 from attachd.config.load import format_problems, load
 from attachd.core.settings import Settings
+from attachd.folders import reach
 from attachd.ledger.reports import Reports
 from attachd.logs import configure
 from attachd.service.accounts import open_accounts
@@ -48,6 +49,7 @@ def command(ctx: click.Context, *, online: bool) -> int:
 def _online(settings: Settings) -> int:
     configure("warning", settings.service.log_format)
     with ExitStack() as opened:
+        opened.enter_context(reach.impatient())
         bind = None
         if has_ledger(
             settings

@@ -15,6 +15,8 @@ from attachd.core.lookups import Lookup, preview
 from attachd.core.paths import escape
 from attachd.core.rules import Verdict, judge, planned, refusal
 from attachd.core.settings import Settings
+from attachd.core.wholeness import Demands
+from attachd.folders import reach
 from attachd.model import PlannedDelivery
 
 
@@ -48,8 +50,9 @@ def command(ctx: click.Context, *, paths: tuple[str, ...], as_json: bool) -> int
     Sends nothing, needs no secret.
     """
     settings = read_settings(ctx)
-    found = [located for path in paths for located in locate(path, settings.folders, os.getcwd())]  # noqa: PTH109 - fsdecode form
-    explained = [explain(located, settings) for located in found]
+    with reach.impatient():
+        found = [located for path in paths for located in locate(path, settings.folders, os.getcwd())]  # noqa: PTH109 - fsdecode form
+        explained = [explain(located, settings) for located in found]
     if as_json:
         write_json([_as_json(each) for each in explained])
     else:
@@ -65,6 +68,10 @@ def explain(located: Located, settings: Settings) -> Explained:
             located=located,
             outcome=f"ignored: {escape(noise)} is noise (a built-in name, or the folder's `ignore`)",
         )
+    marked = Demands(located.folder.rules).marked_by(located.path)
+    if marked and located.kind != "directory":
+        outcome = f"a marker: it says that {escape(marked[0])} is whole, and is no file of its own"
+        return Explained(located=located, outcome=outcome)
     if located.kind == "directory":
         return Explained(located=located, outcome="a directory: files in it are judged one by one")
     hashed = any(rule.needs_sha256 for rule in located.folder.rules)
@@ -136,7 +143,8 @@ def _text(explained: Sequence[Explained]) -> list[str]:
 
 def _one_text(explained: Explained) -> list[str]:
     located = explained.located
-    there = "" if located.stat else "  (not there: judged as an empty file of now)"
+    why = f"cannot be looked at: {located.trouble}" if located.trouble else "not there"
+    there = "" if located.stat else f"  ({why}: judged as an empty file of now)"
     lines = [
         f"{escape(located.path)}{there}",
         f"  folder   {escape(located.folder.path)}",

@@ -1,24 +1,25 @@
 """From a path that a person typed to a file in a watched folder, and what lies there on disk."""
 
-import hashlib
 import os
 import socket
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from attachd.core.noise import Noise
 from attachd.core.paths import escape
 from attachd.core.rules import FileFacts
 from attachd.core.settings import FolderSettings, Settings
-from attachd.errors import UserError
+from attachd.errors import FileError, FileGone, NotRegular, UserError
+from attachd.folders import reach
+from attachd.folders.mounts import where
+from attachd.model import Signs
 
 UNREAD_SHA256 = "<sha256>"
 """Stands in a rendered filename for the hash of a file that cannot be read."""
 
-_LEDGER_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".backup")
+_LEDGER_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".backup", ".backup.old")
 _KINDS = (
     (stat.S_ISREG, "file"),
     (stat.S_ISDIR, "directory"),
@@ -38,16 +39,13 @@ class Located:
         folder: the folder's settings.
         path: relative to the folder, in `os.fsdecode` form.
         stat: of the path itself, links not followed; None where nothing is there or it cannot be asked.
+        trouble: why it cannot be asked, or "".
     """
 
     folder: FolderSettings
     path: str
     stat: os.stat_result | None
-
-    @property
-    def full_path(self) -> str:
-        """Give the absolute path."""
-        return os.path.join(self.folder.path, self.path)  # noqa: PTH118 - fsdecode form, no Path arithmetic
+    trouble: str = ""
 
     @property
     def kind(self) -> str:
@@ -118,15 +116,16 @@ def _inside(absolute: str, folders: Sequence[FolderSettings]) -> Located | None:
 
 def _at(folder: FolderSettings, relative: str) -> Located:
     try:
-        there = os.lstat(os.path.join(folder.path, relative))  # noqa: PTH118 - as above
-    except (OSError, ValueError):  # a NUL or an overlong name cannot lie on a disk: nothing is there
-        there = None
-    return Located(folder=folder, path=relative, stat=there)
+        return Located(folder=folder, path=relative, stat=reach.look(folder.path, relative))
+    except (FileGone, NotRegular, ValueError):  # a NUL or an overlong name cannot lie on a disk
+        return Located(folder=folder, path=relative, stat=None)
+    except FileError as error:
+        return Located(folder=folder, path=relative, stat=None, trouble=str(error))
 
 
 def _without_links(absolute: str) -> str:
     parent, name = os.path.split(absolute)
-    return os.path.join(os.path.realpath(parent), name)  # noqa: PTH118 - the last part may be a link itself
+    return os.path.join(where(parent).path, name)  # noqa: PTH118 - the last part may be a link itself
 
 
 def _outside(text: str, folders: Sequence[FolderSettings]) -> UserError:
@@ -146,12 +145,12 @@ def _time_of(there: os.stat_result | None, now: datetime) -> datetime:
 
 
 def _sha256(located: Located) -> str:
-    if located.kind != "file":
+    if located.stat is None or located.kind != "file":
         return UNREAD_SHA256
     try:
-        with Path(located.full_path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
+        with reach.open_settled(located.folder.path, located.path, Signs.of(located.stat)) as file:
+            return file.sha256()
+    except FileError:
         return UNREAD_SHA256
 
 

@@ -4,7 +4,9 @@ Commands return their exit code: 0 all well, 1 failed, 2 usage, 3 not running or
 a person, 75 work is left that may succeed later, 78 rules.yaml is wrong (contract, section 4).
 """
 
+import faulthandler
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ import click
 
 from attachd import __version__
 from attachd.cli.commands import Commands
-from attachd.cli.output import complain
+from attachd.cli.output import complain, printable
 from attachd.core.paths import escape
 from attachd.errors import ConfigError, UserError
 
@@ -46,7 +48,19 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
     _fill_closed_streams()
     words = list(sys.argv[1:] if args is None else args)
+    if "run" in words:
+        _prepare_for_years()
     sys.exit(run_command(words))
+
+
+def _prepare_for_years() -> None:
+    """Do for a service what cannot wait until its modules are there.
+
+    A reload that comes before anybody can take it is none, as rules.yaml is not read yet; it must not end
+    the process. A process that its watchdog ends (SIGABRT) says where each of its threads stood.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    faulthandler.enable()
 
 
 def _fill_closed_streams() -> None:
@@ -66,8 +80,28 @@ def run_command(words: Sequence[str]) -> int:
     except click.Abort:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a person sees text, not a traceback
-        complain(*error_lines(error, debug="--debug" in words))
+        lines = error_lines(error, debug="--debug" in words)
+        complain(*_for_journal(lines))
+        if "NOTIFY_SOCKET" in os.environ:
+            _tell_manager(lines)
         return error.exit_code if isinstance(error, UserError) else FAILED
+
+
+def _for_journal(lines: Sequence[str]) -> Sequence[str]:
+    """Give lines their priority where they go to the journal, so that `journalctl -p err` has them."""
+    if "JOURNAL_STREAM" not in os.environ:
+        return lines
+    from attachd.logs import is_journal, with_priority  # noqa: PLC0415 - structlog, which --help can do without
+
+    return with_priority(lines, "error") if is_journal(sys.stderr) else lines
+
+
+def _tell_manager(lines: Sequence[str]) -> None:
+    """Let `systemctl status` say why there is no service."""
+    from attachd.service.notify import notify  # noqa: PLC0415 - structlog, which --help can do without
+
+    first = next((line for line in lines if ": warning: " not in line), "attachd failed")
+    notify(f"STATUS={printable(first)}")
 
 
 def error_lines(error: Exception, *, debug: bool = False) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import closing
 
 import click
+import structlog
 
 from attachd.cli.dry_run import show_json, show_lines
 from attachd.cli.opening import config_file, has_ledger
@@ -17,7 +18,10 @@ from attachd.ledger.reports import Reports
 from attachd.logs import configure
 from attachd.service.dry_run import dry_run
 from attachd.service.run import run
+from attachd.service.signals import Signals
 from attachd.status.progress import ATTACHED, NEEDS_YOU, ON_ITS_WAY, tally
+
+log = structlog.get_logger("attachd")
 
 
 @click.command("run")
@@ -48,18 +52,34 @@ def command(
     for each file; needs no token, and works beside a running service. Targets are not asked for.
     """
     _require_together(ctx, once=once, deadline=deadline, dry=dry, as_json=as_json)
-    settings, warnings = load(config_file(ctx), resolve=not dry)
-    complain(*format_problems(warnings, settings.file))
     if dry:
+        settings = _settings(ctx, resolve=False)
         return _dry_run(settings, deadline=deadline, new_ledger=new_ledger, as_json=as_json)
-    if not once:
+    with Signals() as signals:  # first of all: a reload that comes too early must not end the process
+        if once:
+            settings = _settings(ctx, resolve=True)
+            return _once(settings, deadline=deadline, new_ledger=new_ledger, signals=signals)
+        settings, warnings = load(config_file(ctx), resolve=True)
         configure(settings.service.log_level, settings.service.log_format)
-        return run(settings, once=False, deadline=None, new_ledger=new_ledger, progress=None)
+        for line in format_problems(warnings, settings.file):
+            log.warning("rules_warning", problem=line)
+        return run(settings, new_ledger=new_ledger, signals=signals)
+
+
+def _settings(ctx: click.Context, *, resolve: bool) -> Settings:
+    settings, warnings = load(config_file(ctx), resolve=resolve)
+    complain(*format_problems(warnings, settings.file))
+    return settings
+
+
+def _once(settings: Settings, *, deadline: float | None, new_ledger: bool, signals: Signals) -> int:
     before = _totals(settings)
     with progress_bar(before) as show:
         level = settings.service.log_level
         configure("warning" if show and level == "info" else level, settings.service.log_format)
-        code = run(settings, once=True, deadline=deadline, new_ledger=new_ledger, progress=show)
+        code = run(
+            settings, once=True, deadline=deadline, new_ledger=new_ledger, progress=show, signals=signals
+        )
     write(summary(before, _totals(settings)))
     return code
 
@@ -79,7 +99,9 @@ def _dry_run(settings: Settings, *, deadline: float | None, new_ledger: bool, as
     tell = show_json if as_json else show_lines
     configure("error", settings.service.log_format)
     with progress_bar(_totals(settings)) as show:
-        return dry_run(settings, deadline=deadline, new_ledger=new_ledger, progress=show, tell=tell)
+        return dry_run(
+            settings, deadline=deadline, new_ledger=new_ledger, progress=show, tell=tell, warn=complain
+        )
 
 
 def summary(before: Mapping[str, int], after: Mapping[str, int]) -> str:

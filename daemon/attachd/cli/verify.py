@@ -15,6 +15,7 @@ from attachd.config.load import load
 from attachd.core.paths import escape
 from attachd.core.settings import Settings
 from attachd.errors import UserError
+from attachd.folders import reach
 from attachd.ledger.reports import Reports
 from attachd.logs import configure
 from attachd.service.accounts import open_accounts
@@ -46,6 +47,7 @@ def command(ctx: click.Context, *, paths: tuple[str, ...], content: bool, as_jso
         raise UserError(f"no ledger at {escape(settings.ledger)} yet", hint="`attachd run` makes it")
     configure("warning", settings.service.log_format)  # to standard error: the output is for people or JSON
     with ExitStack() as opened:
+        opened.enter_context(reach.impatient())
         ledger = opened.enter_context(Reports.open(settings.ledger))
         # Another tenant's attachment of the same id would look like a proof.
         accounts = opened.enter_context(open_accounts(settings, bind=ledger.other_tenant))

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from attachd.config.secrets import read_secret, secret_of, secret_path
 from attachd.core.afters import AfterAction, PlannedAfter
 from attachd.core.noise import Noise
+from attachd.core.paths import escape
 from attachd.core.protocols import Bind, Clock, Destination
 from attachd.core.settings import DestinationSettings, FolderSettings, Settings
+from attachd.core.wholeness import WITHIN, Demands
 from attachd.destinations.registry import Factory
 from attachd.destinations.registry import build as build_destination
 from attachd.destinations.signin import FileSecret, FixedSecret, Secret, TokenSource, source_of
 from attachd.errors import ConfigError, FileUnreadable, Problem, UserError
 from attachd.folders.local import LocalFiles
 from attachd.folders.mounts import filesystem_of
-from attachd.folders.moving import LocalMover
+from attachd.folders.mover import FolderMover
 from attachd.folders.watch import FolderWatch
 from attachd.ledger.store import SqliteLedger
 from attachd.model import FolderRecord, Withheld
@@ -27,8 +29,10 @@ from attachd.pipeline.doubt import Reconciler
 from attachd.pipeline.finish import Finisher
 from attachd.pipeline.intake import Intake
 from attachd.pipeline.judging import FolderRules, Rulings
+from attachd.pipeline.measured import MeasuredDestination
 from attachd.pipeline.replanner import Replanner
 from attachd.service.clock import machine_timezone
+from attachd.status.measuring import Measures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Wiring:
     run: str
     clock: Clock
     make: Factory
+    measures: Measures = field(default_factory=Measures)
+    within: float = WITHIN
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +102,27 @@ class Rooms:
         unjudged = self.replanner.withheld()
         return Withheld(folders=unjudged.folders | out, deliveries=unjudged.deliveries)
 
+    def silent(self, patience: float) -> list[str]:
+        """Name the loops that have shown no sign of life for so many seconds.
+
+        Folders are not among them, see `silent_folders`.
+        """
+        hearts = {
+            "intake": self.intake.heart,
+            "replanner": self.replanner.heart,
+            "finish": self.finisher.heart,
+        }
+        hearts |= {f"destination {name}": each.heart for name, each in self.dispatchers.items()}
+        return [name for name, heart in hearts.items() if heart.silence() > patience]
+
+    def silent_folders(self, patience: float) -> list[str]:
+        """Name the folders whose thread has shown no sign of life for so many seconds.
+
+        Such a folder keeps no other from its work, and a new start would not bring its share back.
+        """
+        silent = (watch for watch in self.watches.values() if watch.heart.silence() > patience)
+        return [escape(watch.health().path) for watch in silent]
+
     def judge_after(self, action: AfterAction) -> PlannedAfter | None:
         """Say what the rules in force make of an attached file.
 
@@ -107,6 +134,12 @@ class Rooms:
             raise FileUnreadable("its folder is not in rules.yaml")
         about = (action.path, action.signs, action.sha256, action.first_seen)
         return rulings.judge(action.folder_id, *about).after
+
+    def marker_of(self, action: AfterAction) -> str | None:
+        """Give the path of a file's marker by the rules in force, relative to its folder, or None."""
+        folder = self.intake.rulings.folders.get(action.folder_id)
+        demand = Demands(folder.rules).of(action.path) if folder is not None else None
+        return None if demand is None else demand.marker
 
     def folders_there(self) -> tuple[int, ...]:
         """Give the folders whose files may be acted on once they are attached."""
@@ -153,7 +186,7 @@ def _secret(account: DestinationSettings, environ: Mapping[str, str]) -> Secret:
     return FileSecret(path, lambda: read_secret(ref, environ))
 
 
-def build(
+def build(  # noqa: PLR0913 - what differs between the service, one pass and a rehearsal is told by keyword
     settings: Settings,
     ledger: SqliteLedger,
     tokens: Mapping[str, TokenSource],
@@ -162,12 +195,15 @@ def build(
     *,
     make: Factory = build_destination,
     acts: bool = True,
+    once: bool = False,
 ) -> Rooms:
     """Wire the rooms; nothing runs yet.
 
     `make` makes the destinations; without `acts` no after-action finds a folder that it could be done in.
+    `once`: files that are not whole are parked as soon as they are quiet, unless their rule says `within`.
     """
-    wiring = Wiring(ledger=ledger, files=LocalFiles(), run=run, clock=clock, make=make)
+    within = 0.0 if once else WITHIN
+    wiring = Wiring(ledger=ledger, files=LocalFiles(), run=run, clock=clock, make=make, within=within)
     rooms = Rooms(wiring=wiring)
     records = open_folders(settings, rooms.wiring)
     rulings = rulings_of(settings, records)
@@ -198,11 +234,12 @@ def build(
 def _finisher(rooms: Rooms, folders: Callable[[], tuple[int, ...]]) -> Finisher:
     return Finisher(
         ledger=rooms.wiring.ledger.afters,
-        mover=LocalMover(lambda: [watch.health().path for watch in rooms.watches.values()]),
+        mover=FolderMover(lambda: [watch.health().path for watch in rooms.watches.values()]),
         clock=rooms.wiring.clock,
         judge=rooms.judge_after,
         folders=folders,
         in_place=rooms.in_place,
+        marker=rooms.marker_of,
     )
 
 
@@ -232,6 +269,8 @@ def watch_of(folder: FolderSettings, record: FolderRecord, settings: Settings, r
         clock=rooms.wiring.clock,
         noise=Noise(folder.ignore),
         protected=protected_of(settings),
+        measure=rooms.wiring.measures,
+        within=rooms.wiring.within,
     )
 
 
@@ -240,9 +279,11 @@ def account_of(
 ) -> tuple[Dispatcher, Destination]:
     """Wire one destination with its workers; nothing runs yet."""
     ledger, run, clock = rooms.wiring.ledger, rooms.wiring.run, rooms.wiring.clock
+    measures = rooms.wiring.measures
     destination = rooms.wiring.make(account, token, clock, bind=_bind(ledger, clock), stopped=rooms.cut)
+    timed = MeasuredDestination(destination, measures, clock)
     worker = Worker(
-        destination=destination,
+        destination=timed,
         ledger=ledger,
         files=rooms.wiring.files,
         clock=clock,
@@ -253,9 +294,15 @@ def account_of(
         in_place=rooms.in_place,
         attached=rooms.finisher.wake,
         cut=rooms.cut,
+        measure=measures,
     )
     reconciler = Reconciler(
-        destination=destination, ledger=ledger, clock=clock, run=run, on_doubt=account.on_doubt
+        destination=timed,
+        ledger=ledger,
+        clock=clock,
+        run=run,
+        on_doubt=account.on_doubt,
+        measure=measures,
     )
     dispatcher = Dispatcher(
         settings=account,
@@ -265,6 +312,7 @@ def account_of(
         clock=clock,
         run=run,
         withheld=rooms.withheld,
+        measure=measures,
     )
     return dispatcher, destination
 
@@ -276,5 +324,8 @@ def _bind(ledger: SqliteLedger, clock: Clock) -> Bind:
 def protected_of(settings: Settings) -> tuple[str, ...]:
     """Our own files, which must never be uploaded when they lie in a watched folder."""
     secrets = [secret_of(account) for account in settings.destinations.values()]
-    beside = (settings.ledger + suffix for suffix in ("", "-wal", "-shm", "-journal", ".lock", ".backup"))
+    if settings.service.status is not None and settings.service.status.token is not None:
+        secrets.append(settings.service.status.token)
+    suffixes = ("", "-wal", "-shm", "-journal", ".lock", ".backup", ".backup.old")
+    beside = (settings.ledger + suffix for suffix in suffixes)
     return (settings.file, *beside, *(ref.value for ref in secrets if ref.source == "file"))

@@ -10,11 +10,14 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from attachd.core.paths import escape
 from attachd.core.settings import Settings
-from attachd.destinations.rehearsal import Rehearsal
+from attachd.destinations.registry import REHEARSED
+from attachd.destinations.registry import build as build_destination
 from attachd.ledger.copying import copy_of
 from attachd.ledger.lock import refuse_lost_ledger
 from attachd.ledger.reports import Entry, Reports
@@ -67,6 +70,7 @@ def dry_run(
     new_ledger: bool,
     progress: Callable[[Progress], None] | None,
     tell: Callable[[Iterator[Would]], None],
+    warn: Callable[[str], None],
 ) -> int:
     """Do what `run --once` does, tell what it would have done, and give its exit code.
 
@@ -76,6 +80,7 @@ def dry_run(
         new_ledger: as for `run`.
         progress: called several times a second with how far it has come.
         tell: is given what a real run would make of each file, newest change first.
+        warn: is given what is wrong with a folder, one line for each.
 
     Raises:
         LedgerError: the ledger cannot be read, or the copy not be made.
@@ -93,6 +98,9 @@ def dry_run(
                 with Signals() as signals:
                     service = _service(settings, service_settings, ledger, signals)
                     code = service.serve(once=True, deadline=deadline, progress=progress)
+                for health in (watch.health() for watch in service.rooms.watches.values()):
+                    if not health.healthy:
+                        warn(f"folder {escape(health.path)}: {health.detail}")
                 tell(_would(entry, known) for entry in reports.entries(since=started_at))
         finally:
             ledger.close()
@@ -102,11 +110,13 @@ def dry_run(
 def _service(settings: Settings, copied: Settings, ledger: SqliteLedger, signals: Signals) -> Service:
     clock = SystemClock()
     now = clock.now()
+    ledger.begin_after_loss("", now)
     name = ledger.begin_run(os.getpid(), socket.gethostname(), now)
     ledger.recover(name, now)
     tokens = {each: _NoToken() for each in settings.destinations}
+    make = partial(build_destination, kinds=REHEARSED)
     # With the real settings: they say which files are our own, the real ledger among them.
-    rooms = build(settings, ledger, tokens, name, clock, make=Rehearsal, acts=False)
+    rooms = build(settings, ledger, tokens, name, clock, make=make, acts=False, once=True)
     rules = RulesState(settings=copied, loaded_at=now)
     return Service(rules, ledger, rooms, name, now, clock, signals)
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 
 import structlog
 
@@ -18,9 +19,26 @@ def notify(*assignments: str) -> None:
         return
     if address.startswith("@"):  # the abstract namespace of unix(7)
         address = "\0" + address[1:]
+    lines = [each.replace("\n", " ") for each in assignments]  # a path may have one; it ends an assignment
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
             manager.connect(address)
-            manager.sendall("\n".join(assignments).encode())
+            manager.sendall("\n".join(lines).encode(errors="backslashreplace"))
     except OSError as error:
         log.warning("notify_failed", why=str(error))
+
+
+def extended(seconds: float) -> str:
+    """Give the assignment that asks for so much time from now on, to start or to stop."""
+    return f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}"
+
+
+def watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    """Give how often the manager wants a ping at least, None where it wants none (sd_watchdog_enabled(3))."""
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    try:
+        microseconds = int(environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return None
+    return microseconds / 1_000_000 if microseconds > 0 else None

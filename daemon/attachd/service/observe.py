@@ -11,6 +11,7 @@ from attachd.service.build import Rooms
 from attachd.service.once import Situation, Tally, states_of
 from attachd.service.reload import RulesState
 from attachd.status.facts import DestinationFact, FolderFact, LiveFacts, ServiceFact
+from attachd.status.now import FolderNow
 from attachd.status.progress import Progress
 
 
@@ -59,6 +60,7 @@ def live_facts(rooms: Rooms, run: str, started_at: datetime, rules: RulesState) 
             started_at=_iso(started_at),
             rules_loaded_at=_iso(rules.loaded_at),
             rules_detail=rules.detail,
+            written_at=_iso(datetime.now(UTC)),
         ),
         folders=tuple(_folder_fact(rooms, number) for number in rooms.watches),
         destinations=tuple(
@@ -78,6 +80,7 @@ def _folder_fact(rooms: Rooms, number: int) -> FolderFact:
     health = rooms.watches[number].health()
     return FolderFact(
         path=escape(health.path),
+        number=number,
         watch=health.watch,
         healthy=health.healthy,
         detail=health.detail,
@@ -85,6 +88,27 @@ def _folder_fact(rooms: Rooms, number: int) -> FolderFact:
         files_seen=health.files_seen,
         found_by_hint=health.found_by_hint,
         found_by_scan=health.found_by_scan,
+        directories=health.directories,
+        watches=health.watches,
+        watch_limit=health.watch_limit,
+        first_run_files=health.backlog.files if health.backlog else None,
+        first_run_bytes=health.backlog.size if health.backlog else None,
+    )
+
+
+def folders_now(rooms: Rooms) -> tuple[FolderNow, ...]:
+    """Give what metrics tell of each folder."""
+    now = rooms.wiring.clock.monotonic()
+    found = ((number, watch.health()) for number, watch in sorted(rooms.watches.items()))
+    return tuple(
+        FolderNow(
+            number=number,
+            healthy=health.healthy,
+            scan_age=max(0.0, now - health.scanned_at),
+            files_seen=health.files_seen,
+            settling=health.settling,
+        )
+        for number, health in found
     )
 
 

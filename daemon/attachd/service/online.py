@@ -1,6 +1,5 @@
 """What `attachd check --online` finds out: tokens, schemas and folders, everything that is wrong at once."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,7 +7,8 @@ from enum import IntEnum
 from attachd.core.accounts import Account
 from attachd.core.paths import escape
 from attachd.core.settings import FolderSettings, Settings
-from attachd.errors import Trouble
+from attachd.errors import FileError, Trouble
+from attachd.folders import reach
 from attachd.model import Severity
 
 
@@ -36,23 +36,21 @@ def check_online(settings: Settings, accounts: Mapping[str, Account]) -> Iterato
     for folder in settings.folders:
         yield _folder(folder)
     for name, account in accounts.items():
-        yield from _destination(name, account, _kinds(settings, name))
+        yield from _destination(name, account, _targets(settings, name))
 
 
 def _folder(folder: FolderSettings) -> Finding:
     where = f"folder {escape(folder.path)}"
     try:
-        with os.scandir(folder.path) as entries:
+        with reach.listing(folder.path, "") as entries:
             next(entries, None)
-    except OSError as error:
+    except FileError as error:
         hint = "create it or mount it, and let the user of the service read and enter it"
-        return Finding(
-            where=where, outcome=Outcome.WRONG, what=f"cannot be read: {error.strerror}", hint=hint
-        )
+        return Finding(where=where, outcome=Outcome.WRONG, what=f"cannot be read: {error}", hint=hint)
     return Finding(where=where, outcome=Outcome.WELL, what="can be read")
 
 
-def _destination(name: str, account: Account, kinds: frozenset[str]) -> Iterator[Finding]:
+def _destination(name: str, account: Account, targets: frozenset[frozenset[str]]) -> Iterator[Finding]:
     where = f"destinations.{name}"
     try:
         who = account.who()
@@ -62,7 +60,7 @@ def _destination(name: str, account: Account, kinds: frozenset[str]) -> Iterator
     yield Finding(where=where, outcome=Outcome.WELL, what=f"token accepted{f' ({who})' if who else ''}")
     faults = []
     try:
-        for fault in account.unfit(kinds):
+        for fault in account.unfit(targets):
             faults.append(fault)
             yield Finding(where=where, outcome=Outcome.WRONG, what=fault, hint=_schema_hint(fault))
     except Trouble as trouble:
@@ -86,9 +84,12 @@ def _schema_hint(fault: str) -> str:
         return "correct the query in rules.yaml"
     if fault.startswith("doubt"):
         return "correct `doubt` in rules.yaml, or leave it out"
+    if fault.startswith("message: "):
+        return "correct the targets of the rules that lead here: where may their messages go?"
     return "is this address the one of the vendor's present API?"
 
 
-def _kinds(settings: Settings, destination: str) -> frozenset[str]:
-    rules = [rule for folder in settings.folders for rule in folder.rules if rule.to == destination]
-    return frozenset[str]().union(*(rule.target for rule in rules))
+def _targets(settings: Settings, destination: str) -> frozenset[frozenset[str]]:
+    """Give the keys of each target that leads to a destination."""
+    rules = (rule for folder in settings.folders for rule in folder.rules if rule.to == destination)
+    return frozenset(frozenset(rule.target) for rule in rules)

@@ -20,6 +20,7 @@ from attachd.destinations.signin import TokenSource
 from attachd.errors import ConfigError, Problem, UserError
 from attachd.logs import configure
 from attachd.model import FolderRecord
+from attachd.page.listening import Listen
 from attachd.pipeline.replanner import Pass
 from attachd.service.build import (
     Rooms,
@@ -30,6 +31,7 @@ from attachd.service.build import (
     rulings_of,
     watch_of,
 )
+from attachd.service.listen import read_listen
 
 log = structlog.get_logger("attachd")
 
@@ -42,11 +44,13 @@ class RulesState:
         settings: what it says.
         loaded_at: when it was read.
         detail: why a later one is not in force, or "".
+        listen: where the page is to be, None for nowhere.
     """
 
     settings: Settings
     loaded_at: datetime
     detail: str = ""
+    listen: Listen | None = None
 
 
 def reload(rooms: Rooms, before: RulesState) -> RulesState:
@@ -56,6 +60,7 @@ def reload(rooms: Rooms, before: RulesState) -> RulesState:
         settings, warnings = load(Path(before.settings.file), os.environ)
         _refuse_other_ledger(before.settings, settings)
         tokens = read_tokens(settings, os.environ)
+        listen = read_listen(settings, os.environ)
     except ConfigError as error:
         return replace(before, detail=_refused(before, now, format_problems(error)))
     except UserError as error:
@@ -64,7 +69,7 @@ def reload(rooms: Rooms, before: RulesState) -> RulesState:
         log.warning("rules_warning", problem=line)
     _set_up_log(before.settings, settings)
     _put_in_force(rooms, before.settings, settings, tokens)
-    return RulesState(settings=settings, loaded_at=now)
+    return RulesState(settings=settings, loaded_at=now, listen=listen)
 
 
 def begin_judging(rooms: Rooms, settings: Settings, by: str) -> None:
@@ -146,6 +151,9 @@ def _change_folders(
     ended = {number: watch for number, watch in rooms.watches.items() if number not in staying}
     rooms.watches = {number: rooms.watches[number] for number in staying} | started
     rooms.retired_watches.extend(ended.values())
+    for folder, record in pairs:
+        if record.id in staying:
+            rooms.watches[record.id].rule_by(folder.rules)
     for watch in ended.values():
         watch.stop(0.0)
     for watch in started.values():

@@ -9,26 +9,36 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
+from attachd.core.heart import Heart
 from attachd.core.settings import Settings
-from attachd.errors import LedgerError
-from attachd.folders.mounts import filesystem_of, is_network
+from attachd.errors import LedgerDamaged, LedgerError, UserError
+from attachd.folders import reach
+from attachd.ledger.backup import set_backup_aside
+from attachd.ledger.connection import is_begun
+from attachd.ledger.keeping import LedgerFile
 from attachd.ledger.lock import Holder, LedgerLock, refuse_lost_ledger
 from attachd.ledger.reports import Reports
 from attachd.ledger.store import SqliteLedger
+from attachd.logs import tell_repeated
 from attachd.service.build import Rooms, build, read_tokens
 from attachd.service.clock import SystemClock
+from attachd.service.keeper import FIRST_SECONDS, LedgerKeeper
+from attachd.service.listen import read_listen
 from attachd.service.notify import notify
 from attachd.service.observe import live_facts, progress_of, situation_of, tallies_of
-from attachd.service.once import Situation, exit_code, is_over
+from attachd.service.once import Situation, exit_code, is_over, states_of
+from attachd.service.paging import Inside, Paging
 from attachd.service.reload import RulesState, begin_judging, reload
 from attachd.service.signals import Signals
-from attachd.status.facts import facts_to_json
+from attachd.service.starting import await_clock, refuse_network, tell_opening
+from attachd.service.telling import Teller, standing
+from attachd.status.facts import LiveFacts, facts_to_json
 from attachd.status.progress import Progress
 
 log = structlog.get_logger("attachd")
@@ -38,6 +48,9 @@ TICK_SECONDS = 0.25
 
 FACTS_SECONDS = 1.0
 """How often live facts are written for `status`."""
+
+CHECK_SECONDS = 1.0
+"""What a start spends on checking the ledger, some 250,000 deliveries; the keeper checks the rest beside."""
 
 GRACE_SECONDS = 3.0
 """What a cut leaves the threads to notice it."""
@@ -52,6 +65,7 @@ def run(
     deadline: float | None = None,
     new_ledger: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    signals: Signals,
 ) -> int:
     """Run the service until it is told to stop, or until nothing is left (`once`), and give the exit code.
 
@@ -61,43 +75,68 @@ def run(
         deadline: seconds after which `once` ends with what is left.
         new_ledger: begin a new ledger although a lock or backup of an old one stands there.
         progress: called several times a second with how far the run has come.
+        signals: caught since before rules.yaml was read.
 
     Raises:
-        ConfigError: a secret cannot be had.
+        ConfigError: a secret cannot be had, or the ledger lies on a network file system.
         LedgerError: the ledger cannot be used, or another run holds it.
     """
     tokens = read_tokens(settings, os.environ)
-    _refuse_network(settings.ledger)
+    listen = None if once else read_listen(settings)
+    refuse_network(settings)
     clock = SystemClock()
+    if not await_clock(clock, signals, Teller(clock, os.environ), once=once):
+        return 0
     started_at = clock.now()
     if not new_ledger:
         refuse_lost_ledger(settings.ledger)
-    lock = LedgerLock.acquire(
-        settings.ledger, Holder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
-    )
+    holder = Holder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
+    lock = LedgerLock.acquire(settings.ledger, holder)
     try:
-        ledger = SqliteLedger.open(settings.ledger, create=True)
+        is_there = is_begun(settings.ledger)
+        ledger = _open(settings.ledger, clock, in_place_of_backup=new_ledger and not is_there)
         try:
-            lock.sign()
+            file = LedgerFile(settings.ledger)
+            checked = file.check(CHECK_SECONDS)  # before anything is written to it
+            _tell_restored(ledger.begin_after_loss(lock.former_run if is_there else "", started_at))
             name = ledger.begin_run(os.getpid(), socket.gethostname(), started_at)
+            lock.sign(name)
             _recover(ledger, name, started_at)
-            rooms = build(settings, ledger, tokens, name, clock)
-            with Signals() as signals:
-                rules = RulesState(settings=settings, loaded_at=started_at)
-                service = Service(rules, ledger, rooms, name, started_at, clock, signals)
-                return service.serve(once=once, deadline=deadline, progress=progress)
+            rooms = build(settings, ledger, tokens, name, clock, once=once)
+            rules = RulesState(settings=settings, loaded_at=started_at, listen=listen)
+            service = Service(rules, ledger, rooms, name, started_at, clock, signals)
+            first = 0.0 if once else FIRST_SECONDS
+            service.keeper = LedgerKeeper(file, clock, checked=checked, first=first, thin=service.thin)
+            return service.serve(once=once, deadline=deadline, progress=progress)
         finally:
             ledger.close()
     finally:
         lock.release()
 
 
-def _refuse_network(ledger: str) -> None:
-    filesystem = filesystem_of(str(Path(ledger).parent))
-    if is_network(filesystem):
-        raise LedgerError(
-            f"{ledger} lies on a network file system ({filesystem}), where SQLite's locks do not hold",
-            hint="set `ledger:` to a path on a local disk",
+def _open(path: str, clock: SystemClock, *, in_place_of_backup: bool) -> SqliteLedger:
+    if in_place_of_backup:
+        set_backup_aside(path)
+    tell_opening(path, Teller(clock, os.environ))
+    return SqliteLedger.open(path, create=True)
+
+
+def _tell_failure(part: str, failure: BaseException) -> None:
+    if isinstance(failure, UserError):
+        log.critical("ending", part=part, why=failure.message, hint=failure.hint)
+    elif isinstance(failure, MemoryError):
+        hint = "the next start takes up what was under way; give the service more memory, or fewer `workers`"
+        log.critical("ending", part=part, why="no memory is left", hint=hint)
+    else:
+        log.critical("thread_died", part=part, exc_info=failure)
+
+
+def _tell_restored(held: int | None) -> None:
+    if held is not None:
+        log.warning(
+            "ledger_put_back",
+            held=held,
+            hint="what was attached since the copy was made is not known; docs/ledger.md says how to go on",
         )
 
 
@@ -118,6 +157,14 @@ class Service:
     started_at: datetime
     clock: SystemClock
     signals: Signals
+    keeper: LedgerKeeper | None = None
+    paging: Paging | None = None
+    teller: Teller = field(init=False)
+    heart: Heart = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.teller = Teller(self.clock, os.environ)
+        self.heart = Heart(self.clock)
 
     @property
     def settings(self) -> Settings:
@@ -129,17 +176,28 @@ class Service:
     ) -> int:
         """Start everything, wait for the end, stop everything, and give the exit code."""
         self._start()
+        if self.keeper is not None and not once:
+            self.keeper.start()
         ends_at = None if deadline is None else self.clock.monotonic() + deadline
         with Reports.open(self.settings.ledger) as reports:
+            self.paging = Paging(self._inside(reports))
+            self.paging.show_at(self.rules.listen)
             try:
                 at_the_end = self._wait(reports, once=once, ends_at=ends_at, progress=progress)
             finally:
                 self._stop()
             if at_the_end is None or (once and self.rooms.intake.bugs):
                 return _EXIT_FAILED
+            if once and self.keeper is not None:
+                self.keeper.tend()
             # The workers may have brought the last ones through while they were drained.
             drained = replace(at_the_end, tallies=tallies_of(reports))
             return exit_code(drained) if once else 0
+
+    def thin(self, at: datetime) -> bool:
+        """Thin a batch of what ended longer ago than `keep` in force says; False where none is left."""
+        keep = self.settings.keep
+        return keep is not None and self.ledger.thin(at - timedelta(seconds=keep))
 
     def _start(self) -> None:
         self.rooms.replanner.start()
@@ -152,12 +210,7 @@ class Service:
             watch.start()
         folders = len(self.rooms.watches)
         log.info("started", run=self.name, ledger=self.settings.ledger, folders=folders)
-        notify("READY=1", self._summary())
-
-    def _summary(self) -> str:
-        folders, destinations = len(self.rooms.watches), len(self.rooms.dispatchers)
-        refused = "; a reload was refused, see the log" if self.rules.detail else ""
-        return f"STATUS=watching {folders} folders for {destinations} destinations{refused}"
+        self.teller.ready(standing(self._facts(), {}))
 
     def _wait(
         self,
@@ -175,10 +228,13 @@ class Service:
         publish_at = 0.0
         inode = Path(self.settings.ledger).stat().st_ino
         while not self.signals.stops:
+            self.heart.beat()
             now = self.clock.monotonic()
             if now >= publish_at:
                 self._publish()
+                tell_repeated()
                 publish_at = now + FACTS_SECONDS
+                self._tell_manager(reports)
             if self._has_failed(inode):
                 return None
             if progress:
@@ -200,16 +256,33 @@ class Service:
         self.signals.reloads = 0
         notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self.rules = reload(self.rooms, self.rules)
+        if self.paging is not None:
+            self.paging.show_at(self.rules.listen)
         self._publish()
-        notify("READY=1", self._summary())
+        self.teller.ready(standing(self._facts(), {}))
 
     def _publish(self) -> None:
-        facts = live_facts(self.rooms, self.name, self.started_at, self.rules)
-        self.ledger.save_facts(facts_to_json(facts), self.clock.now())
+        self.ledger.save_facts(facts_to_json(self._facts()), self.clock.now())
+
+    def _facts(self) -> LiveFacts:
+        return live_facts(self.rooms, self.name, self.started_at, self.rules)
+
+    def _inside(self, reports: Reports) -> Inside:
+        return Inside(
+            rooms=self.rooms,
+            reports=reports,
+            holder=Holder(pid=os.getpid(), host=socket.gethostname(), started_at=self.started_at),
+            settings=lambda: self.settings,
+            facts=self._facts,
+            failures=self._failures,
+            trouble=lambda: self.ledger.trouble,
+            stuck=self.stuck,
+            main=self.heart,
+        )
 
     def _has_failed(self, inode: int) -> bool:
-        for part, failure in self.rooms.failures():
-            log.critical("thread_died", part=part, exc_info=failure)
+        if failures := self._failures():
+            _tell_failure(*failures[0])
             return True
         try:
             same = Path(self.settings.ledger).stat().st_ino == inode
@@ -221,9 +294,32 @@ class Service:
             )
         return not same
 
+    def _failures(self) -> list[tuple[str, BaseException]]:
+        failures = self.rooms.failures()
+        if self.keeper is not None and self.keeper.failure is not None:
+            failures.append(("ledger keeper", self.keeper.failure))
+        if isinstance(self.ledger.trouble, LedgerDamaged):
+            failures.append(("ledger", self.ledger.trouble))
+        return failures
+
+    def stuck(self) -> list[str]:
+        """Name the loops that have shown no sign of life for too long."""
+        return self.rooms.silent(self.teller.patience)
+
+    def _tell_manager(self, reports: Reports) -> None:
+        """Feed the watchdog, and let `systemctl status` say how the service stands."""
+        trouble = self.ledger.trouble
+        try:
+            states = states_of(tallies_of(reports))
+        except LedgerError as error:  # then the status line is all that can still tell of it
+            states, trouble = {}, trouble or error
+        silent = self.rooms.silent_folders(self.teller.patience)
+        self.teller.goes_on(standing(self._facts(), states, str(trouble or ""), silent), self.stuck())
+
     def _stop(self) -> None:
         log.info("stopping", run=self.name)
-        notify("STOPPING=1", "STATUS=finishing transfers under way")
+        self.teller.stopping()
+        self.heart.rest()
         stops = self.signals.stops
         deadline = self.clock.monotonic() + self.settings.service.drain
         for dispatcher in self.rooms.dispatchers.values():
@@ -231,6 +327,8 @@ class Service:
         self.rooms.intake.stop()
         self.rooms.finisher.stop()
         self.rooms.replanner.stop()
+        if self.keeper is not None and self.keeper.is_running:
+            self.keeper.stop(GRACE_SECONDS)
         grace = self.clock.monotonic() + GRACE_SECONDS
         for watch in (*self.rooms.watches.values(), *self.rooms.retired_watches):
             watch.stop(max(0.0, grace - self.clock.monotonic()))
@@ -242,13 +340,21 @@ class Service:
             and self.clock.monotonic() < deadline
             and self.signals.stops <= max(stops, 1)
         ):
+            self.teller.draining(self._active())
             self.signals.wait(TICK_SECONDS / 5)
         self._cut()
+        if self.paging is not None:
+            self.paging.stop(GRACE_SECONDS)
         for destination in self.rooms.destinations.values():
             destination.close()
         for _, destination in self.rooms.retired_accounts:
             destination.close()
+        tell_repeated(at_once=True)
         log.info("stopped", run=self.name)
+
+    def _active(self) -> int:
+        retired = (dispatcher for dispatcher, _ in self.rooms.retired_accounts)
+        return sum(each.health().active for each in (*self.rooms.dispatchers.values(), *retired))
 
     def _is_delivering(self) -> bool:
         retired = (dispatcher for dispatcher, _ in self.rooms.retired_accounts)
@@ -257,6 +363,7 @@ class Service:
     def _cut(self) -> None:
         """End transfers that cannot be waited for; what does not notice is recovered by the next start."""
         self.rooms.cut.set()
+        reach.close()
         grace = self.clock.monotonic() + GRACE_SECONDS
         while self._is_delivering() and self.clock.monotonic() < grace:
             self.signals.wait(TICK_SECONDS / 5)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from attachd.core.noise import Noise
 from attachd.core.settings import FolderSettings
+from attachd.core.wholeness import Demands
 from attachd.errors import FileError
-from attachd.folders import walk
+from attachd.folders import reach
 from attachd.folders.scan import Batch, Known, scan
 from attachd.folders.sieve import Sieve
 from attachd.ledger.reports import Reports
@@ -35,9 +36,9 @@ def unseen(
         ledger: asked once for each directory.
         protected: absolute paths of attachd's own files.
     """
-    sieve = Sieve(folder.path, Noise(folder.ignore), protected)
+    sieve = Sieve(folder.path, Noise(folder.ignore), protected, Demands(folder.rules))
     try:
-        if path and not stat.S_ISDIR(walk.look(folder.path, path).st_mode):
+        if path and not stat.S_ISDIR(reach.look(folder.path, path).st_mode):
             directory, _, name = path.rpartition("/")
             if name not in ledger.names(folder.path, directory) and not sieve.ignores(
                 path, is_directory=False

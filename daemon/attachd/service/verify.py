@@ -158,8 +158,9 @@ def _fault_of(found: RemoteFile | None, attached: Delivery) -> str:
     about = f"attachment {attached.remote_id}"
     if found is None:
         return f"{attached.destination} has no {about}: it was removed there, or belongs to another account"
-    if found.filename != attached.filename:
-        return f"{about} is called {found.filename}, not {attached.filename}"
+    expected = attached.receipts.get("create", {}).get("filename", attached.filename)  # reused: by its first
+    if found.filename != expected:
+        return f"{about} is called {found.filename}, not {expected}"
     entity_id = attached.receipts.get("put", {}).get("entity_id") or attached.target.get("entity")
     if entity_id and found.entity_id and found.entity_id != entity_id:
         return f"{about} hangs on entity {found.entity_id}, not on {entity_id}"
