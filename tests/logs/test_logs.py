@@ -27,6 +27,21 @@ def test_signed_urls_lose_their_query():
     assert text == "PUT https://files.example/a%20b?*** failed"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("HTTPS://S3.EXAMPLE/k?X-AMZ-SIGNATURE=abc", "HTTPS://S3.EXAMPLE/k?***"),
+        ("with url: /k?X-Amz-Signature=abc&part=1", "with url: /k?X-Amz-Signature=***&part=1"),
+        ("x-amz-security-token=abc/d+e==", "x-amz-security-token=***"),
+        ("client_secret=abc&grant_type=x", "client_secret=***&grant_type=x"),
+        ("signature='none'", "signature='none'"),
+    ],
+)
+def test_what_makes_a_url_a_key_goes_without_its_host_too(text, shown):
+    """Errors of libraries have a URL in parts; other words stay as they are."""
+    assert redact(text) == shown
+
+
 def test_authorization_values_are_stars():
     """A token that a library puts into its message is not shown."""
     assert "canary1234567" not in redact("Authorization: Bearer canary1234567")
@@ -37,6 +52,28 @@ def test_authorization_values_are_stars():
 def test_names_stay_on_their_line():
     """Control characters and bytes that are no text cannot forge a log line."""
     assert safe_text("a\nERROR forged\x1b[31m\udcff") == "a\\x0aERROR forged\\x1b[31m\\xff"
+    assert safe_text("photo\u202egnp.exe \U000e0041") == "photo\\u202egnp.exe \\U000e0041"
+
+
+def test_what_stands_inside_a_value_is_as_harmless():
+    """Targets, lists of names and the text of a traceback cannot forge a line or show a signature either."""
+    stream = io.StringIO()
+    configure("info", "json", stream)
+    try:
+        raise ValueError("forged\x1b[2J https://s3.example/k?X-Amz-Signature=abc")  # noqa: TRY301 - to be caught
+    except ValueError:
+        structlog.get_logger("attachd").exception(
+            "broken", target={"run": "1\u202e2"}, ids=("a\nb", 7), error=OSError("a\x07b")
+        )
+    (line,) = stream.getvalue().splitlines()
+    entry = json.loads(line)
+    assert (entry["target"], entry["ids"], entry["error"]) == (
+        {"run": "1\\u202e2"},
+        ["a\\x0ab", 7],
+        "a\\x07b",
+    )
+    assert entry["exception"].endswith("ValueError: forged\\x1b[2J https://s3.example/k?***")
+    assert entry["exception"].count("\n") > 2
 
 
 def test_lines_of_libraries_have_the_same_shape():
@@ -60,8 +97,16 @@ def test_under_the_journal_lines_begin_with_their_priority(tmp_path):
         "from attachd.logs import configure\n"
         "configure('info', 'auto')\n"
         "structlog.get_logger('attachd').warning('gate_closed', destination='ion')\n"
+        "try:\n"
+        "    {}['a']\n"
+        "except KeyError:\n"
+        "    structlog.get_logger('attachd').exception('folder_failed')\n"
     )
     log = tmp_path / "journal"
     with log.open("wb") as stderr:
         subprocess.run([sys.executable, "-c", program], stderr=stderr, check=True, env=dict(os.environ))
-    assert log.read_text() == "<4>gate_closed destination='ion'\n"
+    closed, failed, *trace = log.read_text().splitlines()
+    assert closed == "<4>gate_closed destination='ion'"
+    assert failed == "<3>folder_failed"
+    assert trace[0].startswith("<3>Traceback")
+    assert {line[:3] for line in trace} == {"<3>"}
