@@ -5,7 +5,8 @@ AttachdError
 │   ├── ConfigError      rules.yaml is wrong; carries every problem at once (exit 78)
 │   ├── LedgerError      the ledger cannot be used (exit 1)
 │   │   ├── LedgerInUse  another `attachd run` holds it; names the holder (exit 75)
-│   │   └── LedgerTooNew written by a newer attachd
+│   │   ├── LedgerTooNew written by a newer attachd
+│   │   └── LedgerDamaged does not heal by waiting: its bytes are not what SQLite wrote
 │   └── UnknownDelivery  no delivery has this id (exit 1)
 ├── FileError            a file under a watched folder cannot be read as it was seen
 │   ├── FileGone         it is not there any more
@@ -88,6 +89,10 @@ class LedgerInUse(LedgerError):
 
 class LedgerTooNew(LedgerError):
     """The ledger was written by a newer attachd."""
+
+
+class LedgerDamaged(LedgerError):
+    """The bytes of the ledger are not what SQLite wrote; waiting does not heal it."""
 
 
 class UnknownDelivery(UserError):

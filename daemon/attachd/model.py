@@ -201,6 +201,14 @@ class SettledFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Whose account a destination leads to; `organization` None where the API does not tell."""
+
+    host: str
+    organization: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One file to one target: the unit of work, retry and status.
 
@@ -213,6 +221,7 @@ class Delivery:
         intent: the call that was announced and never answered, or None.
         elder_id: the delivery with the same bytes and target that goes first, or None.
         run: the run whose worker has it, while it is `active`.
+        ready_since: when it became ready, given by a claim only.
     """
 
     id: int
@@ -241,6 +250,7 @@ class Delivery:
     updated_at: datetime
     run: str | None = None
     looked: float = 0.0
+    ready_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from attachd.core import lookups
@@ -210,3 +212,74 @@ def test_expressions_are_compared_by_their_text():
     """The same settings read twice are equal, so that a reload sees what changed."""
     assert query() == query()
     assert query() != query(rows="steps")
+
+
+def test_what_nobody_declared_goes_as_text():
+    """Only what the document declares as `Int` is a number."""
+    asked = query(document="query($b: Int) { x }", variables={"a": "7", "b": "8", "c": "9"})
+    assert asked.variables_for({}) == {"a": "7", "b": 8, "c": "9"}
+
+
+def test_long_values_are_shortened_in_the_middle():
+    """Sixty characters are no long value."""
+    assert lookups.shortened("a" * 60) == "a" * 60
+    assert lookups.shortened("a" * 31 + "b" * 30) == "a" * 30 + "\N{HORIZONTAL ELLIPSIS}" + "b" * 30
+
+
+def test_an_edge_without_a_node_is_no_row():
+    """Whatever else a server puts into a connection."""
+    answer = {"runs": {"edges": [None, {"node": None}, "x", {"node": STEP}]}}
+    assert choose(query(), answer) == Found(values={"entity": "1004"})
+
+
+def test_no_answer_is_no_target():
+    """Nothing was read, so nothing is missing on another page."""
+    assert choose(query()) == NoTarget(rows=0)
+
+
+@pytest.mark.parametrize(
+    ("document", "hint"),
+    [
+        ("query { x }", "declare `$after: String` and use it as its cursor"),
+        ("query($after: String) { x }", "ask for more rows a page"),
+    ],
+)
+def test_an_answer_that_is_cut_off_shows_the_way(document, hint):
+    """How depends on whether the query can ask for the next page."""
+    assert choose(query(document=document), {"runs": relay(STEP, more=True)}) == Unusable(
+        why="the answer has more pages than were read, and what is meant may stand on one of them",
+        hint=f"narrow the query's filters, or {hint}",
+    )
+
+
+def test_what_cannot_be_used_comes_with_a_correction():
+    """Both an expression that does not fit and a row without the text."""
+    broken = choose(query(rows="sum(runs)"), {"runs": "x"})
+    assert broken.why.startswith("`sum(runs)` cannot be applied: In function sum()")
+    assert broken.hint == "correct the expression in rules.yaml"
+    assert choose(query(), {"runs": {"id": 4}}) == Unusable(
+        why="`give.entity: entityId` finds no text or number in the one row",
+        hint="correct `give` in rules.yaml, or ask for that field in the query",
+    )
+    with pytest.raises(lookups.ExpressionError) as caught:
+        lookups.compile_expression("a[")
+    assert caught.value.message == "is no JMESPath expression from here on"
+    assert caught.value.hint == "see jmespath.org"
+
+
+def test_what_is_asked_is_told_before_it_is_asked():
+    """With what is not known yet in brackets, and nothing for what has no value."""
+    first = query(document="one", variables={"a": "{serial}"}, give={"unit": "id"})
+    second = query(document="two", where={"unitId": "{unit}", "part": "{part}"})
+    lookup = Lookup(name="step", queries=(first, second))
+    assert lookups.preview(lookup, {"serial": "A1", "part": "p"}) == (
+        {"query": "one", "variables": {"a": "A1"}, "where": {}},
+        {"query": "two", "variables": {}, "where": {"unitId": "<unit>", "part": "p"}},
+    )
+    assert lookups.describe(second, {"unit": "7"}) == "unit 7, part "
+
+
+def test_rows_that_give_nothing_are_counted_at_least():
+    """A query that is only a condition tells them as rows."""
+    asked = replace(query(), give={})
+    assert choose(asked, {"runs": [STEP, OTHER]}) == SeveralTargets(listed=("a row", "a row"), more=0)

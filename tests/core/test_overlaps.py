@@ -169,3 +169,40 @@ def test_many_choices_are_left_alone():
     many = "{" + "|".join(f"w{number}" for number in range(100)) + "}"
     assert not takes_all(pattern("w*"), pattern(many))
     assert shared_path(pattern("w*"), pattern(many)) is None
+
+
+def told(*rules):
+    return [(each.rule, each.pattern, each.what, each.hint) for each in overlaps(rules)]
+
+
+def test_each_warning_says_where_what_and_how_to_go_on():
+    """For a rule as a whole, for one of its patterns, and for a path that two rules take."""
+    before = "the special rule goes before the general one; or say `continue: true` there"
+    assert told(rule("a", "a/*"), rule("b", "b/*"), rule("c", "a/x", "b/y"), rule("d", "b/z", "c/*")) == [
+        (
+            2,
+            None,
+            "this rule never has its turn: 'a' and 'b' before it takes every path that it could",
+            before,
+        ),
+        (3, 0, "this pattern never has its turn: 'b' before it takes every path that it could", before),
+    ]
+    narrower = "if that is meant, give such a path as an example; else make one of them narrower"
+    ((place, pattern, what, hint),) = told(rule("a", "*.jpg"), rule("b", "x*", target="2"))
+    assert (place, pattern, hint) == (1, None, narrower)
+    assert what.endswith(" would fit this rule too, and 'a' before it takes it")
+
+
+def test_an_example_of_one_of_two_rules_excuses_neither():
+    """Only a path that both would take shows that the overlap is meant."""
+    one, other = rule("a", "*.jpg", examples=("y.jpg",)), rule("b", "x*", target="2")
+    assert len(told(one, other)) == 1
+    assert told(rule("a", "*.jpg", examples=("x.jpg",)), other) == []
+
+
+def test_a_harmless_neighbour_hides_no_warning():
+    """All earlier rules are compared, and all patterns of them."""
+    same, jpg = rule("same", "?x*"), rule("jpg", "a/*", "*.jpg", target="2")
+    assert [each[0] for each in told(same, jpg, rule("x", "x*"), rule("y", "a/b"))] == [1, 2, 3]
+    special = rule("special", "x.jpg", "*.jpg", target="2")
+    assert len(told(special, rule("x", "x*"))) == 1

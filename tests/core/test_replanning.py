@@ -203,3 +203,28 @@ def test_superseded_ones_stand_for_nothing():
     assert list(change.superseded) == [2]
     assert change.added == [plan()]
     assert replan([replace(deliveries[1], state=State.SUPERSEDED)], judged(plan())).is_nothing
+
+
+def test_who_takes_over_is_told():
+    """Each rule by its name, or that none does, or that its own rule gave up."""
+    change = replan([delivery()], judged(plan("new"), plan("copies", target="7")))
+    assert change.superseded == {1: "other rules: by 'new' and 'copies' another delivery takes over"}
+    deliveries = [delivery(1, State.DONE, rule="copies", target="7"), delivery(2)]
+    change = replan(deliveries, judged(plan("copies", target="7")))
+    assert change.superseded == {2: "other rules: its rule does not take the file any more"}
+    change = replan([delivery()], Judgement(destinations=("ion",)))
+    assert change.superseded == {1: "other rules: none takes the file any more"}
+
+
+def test_a_destination_that_is_gone_comes_with_a_way_out():
+    """Two ways lead on, and a third out."""
+    hint = replan([delivery()], judged(destinations=())).held[1].hint
+    assert hint == "put it back, or let a rule take the file elsewhere, and reload; or dismiss it"
+
+
+@pytest.mark.parametrize(("to", "added"), [("ion", False), ("other", True)])
+def test_what_is_attached_stands_for_its_target_whatever_the_rule_is_called(to, added):
+    """The same target of the same destination is not asked for again; that of another one is."""
+    deliveries = [delivery(1, State.DONE), delivery(2, State.HELD, rule="copies", target="7")]
+    change = replan(deliveries, judged(plan("renamed", to=to), plan("copies", target="7")))
+    assert bool(change.added) is added

@@ -11,11 +11,12 @@ from attachd.model import ErrorKind, Severity
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
-FIRST, CODES, STATUSES, API, KINDS = (
+FIRST, CODES, STATUSES, API, GLUE, KINDS = (
     "ION's page of common errors",
     "Storage, by the code of its answer",
     "Storage, by status where no known code came with it",
-    "ION, by status",
+    "ION and Glue, by status",
+    "Glue, by call",
     "Every kind",
 )
 
@@ -46,7 +47,7 @@ def existing_tests():
 
 ROWS = [
     (section, row, kind)
-    for section in (FIRST, CODES, STATUSES, API, KINDS)
+    for section in (FIRST, CODES, STATUSES, API, GLUE, KINDS)
     for row in table(section)
     for kind in (word(row[0 if section == KINDS else 1]),)
 ]

@@ -7,6 +7,7 @@ import pytest
 
 from attachd.core.protocols import Change, NewVersion
 from attachd.core.settings import DestinationSettings, RetryPolicy
+from attachd.destinations.linked import Given
 from attachd.destinations.rehearsal import Rehearsal
 from attachd.destinations.signin import FixedSecret, GivenToken
 from attachd.errors import StopRequested
@@ -59,7 +60,9 @@ def record(ledger, tmp_path):
 
 def worker_of(ledger, destination):
     return Worker(
-        destination=destination(SETTINGS, GivenToken(FixedSecret("t")), SystemClock()),
+        destination=destination(
+            Given(settings=SETTINGS, token=GivenToken(FixedSecret("t")), clock=SystemClock())
+        ),
         ledger=ledger,
         files=LocalFiles(),
         clock=SystemClock(),

@@ -3,9 +3,10 @@
 One function per way an attempt can end. The worker writes the `Change`, the ledger checks that it is legal.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from attachd.core.protocols import Answer, Change, Reconciled
+from attachd.core.protocols import Answer, Change, Receipt, Reconciled
 from attachd.core.retrying import GiveUp, decide_look, decide_retry
 from attachd.core.settings import OnDoubt, RetryPolicy
 from attachd.errors import Trouble
@@ -17,11 +18,23 @@ MOST_BLIND_ATTEMPTS = 5
 """With `on_doubt: retry`, the attempts after which nothing is repeated blindly: each may be a double."""
 
 
-def attached(remote_id: str, *, at: datetime, by: str) -> Change:
-    """Every call went through."""
+def attached(remote_id: str, *, at: datetime, by: str, note: str = "") -> Change:
+    """Every call went through; `note` says what was special about it."""
     return Change(
-        to=State.DONE, at=at, by=by, detail="attached", remote_id=remote_id, counts=True, close_intent=True
+        to=State.DONE,
+        at=at,
+        by=by,
+        detail=note or "attached",
+        remote_id=remote_id,
+        counts=True,
+        close_intent=True,
     )
+
+
+def note_of(calls: Sequence[str], receipts: Mapping[str, Receipt]) -> str:
+    """Give what the receipts of these calls have to tell people, in the order of the calls."""
+    notes = (receipts.get(call, {}).get("note", "") for call in calls)
+    return "; ".join(note for note in notes if note)
 
 
 def put_back(*, at: datetime, by: str, detail: str, error: ErrorInfo | None = None) -> Change:
@@ -195,20 +208,27 @@ def after_trouble(  # noqa: PLR0913 - the facts it decides by, given by keyword
 
 
 def after_asking(
-    delivery: Delivery, outcome: Reconciled, on_doubt: OnDoubt, *, last: bool, at: datetime, by: str
+    delivery: Delivery,
+    outcome: Reconciled,
+    on_doubt: OnDoubt,
+    *,
+    calls: Sequence[str],
+    at: datetime,
+    by: str,
 ) -> Change:
     """Decide about a doubtful delivery once the destination has been asked.
 
-    `last`: the lost answer was that of the destination's last call, so that a call that took effect means
-    the delivery is attached; else it goes on with the next call.
+    `calls` are the final calls of its target: where the lost answer was that of the last one, a call that
+    took effect means the delivery is attached; else it goes on with the next call.
     """
     call = delivery.intent or "call"
-    if outcome.answer is Answer.TOOK_EFFECT and last:
+    if outcome.answer is Answer.TOOK_EFFECT and call == calls[-1]:
+        note = note_of(calls, {**delivery.receipts, call: outcome.receipt})
         return Change(
             to=State.DONE,
             at=at,
             by=by,
-            detail=f"`{call}` had taken effect",
+            detail=f"`{call}` had taken effect{f'; {note}' if note else ''}",
             remote_id=outcome.receipt["remote_id"],
             close_intent=True,
         )
@@ -224,7 +244,8 @@ def after_asking(
 
 
 def _span(seconds: float) -> str:
-    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds:.3g} s"
+    length, unit = next((each for each in ((3600, "h"), (60, "min")) if seconds >= each[0]), (1, "s"))
+    return f"{round(seconds / length, 1):g} {unit}"
 
 
 def _given_up(trouble: Trouble, waited: float) -> ErrorInfo:

@@ -1,12 +1,14 @@
 """What the pipeline asks of the rooms beside it: `ledger`, `folders`, `destinations` keep these promises."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, Self
+from typing import Protocol
 
 from attachd.core.afters import PlannedAfter
+from attachd.core.folder_ledger import FolderLedger
 from attachd.model import (
     Delivery,
     ErrorInfo,
@@ -16,6 +18,7 @@ from attachd.model import (
     Signs,
     Standing,
     State,
+    Tenant,
     Withheld,
 )
 
@@ -33,9 +36,6 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Give seconds of a clock that never jumps."""
         ...
-
-
-# --- the ledger -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,40 +97,8 @@ class Place(Enum):
     ATTACHED = "attached"  # its elder is done: moved to `duplicate`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
-    """Whose account a destination leads to; `organization` None where the API does not tell."""
-
-    host: str
-    organization: str | None
-
-
 Bind = Callable[[str, Tenant], Tenant | None]
 """`Ledger.bind` without its time, for a destination that asks the API for its organization."""
-
-
-class FolderLedger(Protocol):
-    """What a folder's scan needs to remember and to ask."""
-
-    def known(self, folder_id: int, directory: str) -> set[tuple[str, int, int, int]]:
-        """Give (name, size, mtime_ns, ctime_ns) of every file version recorded in one directory.
-
-        `directory` is relative to the folder, "" for the folder itself. Versions whose standing is `gone`
-        are left out, so that a file that comes back is seen as new.
-        """
-        ...
-
-    def pending_paths(self, folder_id: int) -> Iterator[str]:
-        """Stream the paths whose absence matters: ready or waiting deliveries, unmatched and parked files."""
-        ...
-
-    def record_existing(self, folder_id: int, files: Sequence[tuple[str, Signs]], at: datetime) -> None:
-        """Record files that lay there before the first start, in one transaction."""
-        ...
-
-    def finish_first_scan(self, folder_id: int) -> None:
-        """Note that the folder's first scan is complete."""
-        ...
 
 
 class Ledger(FolderLedger, Protocol):
@@ -154,6 +122,10 @@ class Ledger(FolderLedger, Protocol):
         """
         ...
 
+    def record_all(self, new: Sequence[NewVersion], at: datetime) -> Sequence[Sequence[int]]:
+        """Do as `record` for files at different paths: all of them in one transaction, or none."""
+        ...
+
     def same_bytes(self, folder_id: int, path: str, signs: Signs, sha256: str, at: datetime) -> bool:
         """Note that only the signs of the newest version changed: no new version.
 
@@ -170,11 +142,20 @@ class Ledger(FolderLedger, Protocol):
         ...
 
     def claim(
-        self, destination: str, run: str, at: datetime, limit: int, *, withheld: Withheld | None = None
+        self,
+        destination: str,
+        run: str,
+        at: datetime,
+        limit: int,
+        *,
+        withheld: Withheld | None = None,
+        latest: datetime | None = None,
     ) -> Sequence[Delivery]:
         """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first.
 
-        What is `withheld` may become ready, and is left there.
+        What is `withheld` may become ready, and is left there. `latest`: when the longest pause ends that may
+        have begun by now (`core.retrying.latest_end`). What waits beyond it was put off by a wrong clock and
+        is due; what became ready beyond it does so now.
         """
         ...
 
@@ -200,6 +181,10 @@ class Ledger(FolderLedger, Protocol):
 
     def record_receipt(self, delivery: Delivery, call: str, receipt: Receipt) -> None:
         """Keep what a finished call returned. Not waited for: it is durable before the next intent is."""
+        ...
+
+    def record_answer(self, delivery: Delivery, call: str, receipt: Receipt) -> None:
+        """Keep what a call that must not be repeated returned, and close its intent."""
         ...
 
     def record_intent(self, delivery: Delivery, call: str) -> bool:
@@ -235,18 +220,10 @@ class Ledger(FolderLedger, Protocol):
 # --- files ----------------------------------------------------------------------------------------
 
 
-class OpenFile(Protocol):
+class OpenFile(AbstractContextManager["OpenFile"], Protocol):
     """A settled file, opened once. Used by one worker; closed by leaving its context."""
 
     size: int
-
-    def __enter__(self) -> Self:
-        """Hand over the open file."""
-        ...
-
-    def __exit__(self, *exception: object) -> None:
-        """Close it."""
-        ...
 
     def read(self, length: int, /) -> bytes:
         """Give at most `length` bytes from where the last read ended.
@@ -290,29 +267,30 @@ class Files(Protocol):
         ...
 
 
-# --- destinations ---------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """What a destination needs to know of a delivery."""
+    """What a destination needs to know of a delivery; `facts` are what its `describe` said, if it did."""
 
     delivery_id: int
     filename: str
     target: Mapping[str, str]
     size: int
     sha256: str
+    facts: Receipt = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
     """Leave to send bytes, good for one attempt. Holds a signed URL, so it is never stored or printed.
 
+    `headers` go with the bytes as they are, `form` are the fields around them (None: there is no form).
     `receipts` are calls that need not be made any more (a destination that knows the bytes already).
     """
 
     url: str = field(repr=False)
     content_type: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    form: tuple[tuple[str, str], ...] | None = field(default=None, repr=False)
     facts: Receipt = field(default_factory=dict)
     receipts: Mapping[str, Receipt] = field(default_factory=dict)
 
@@ -356,19 +334,24 @@ class Reconciled:
 class Destination(Protocol):
     """A configured account that files can be attached to. Used by many workers at once.
 
-    Every method raises `Trouble` where the other side did not do it.
-
-    Attributes:
-        name: as in rules.yaml.
-        final_calls: the calls after `put`, in order. None of them may be repeated blindly: the pipeline
-            writes a durable intent before each. The receipt of the last one has `remote_id`.
+    Every method raises `Trouble` where the other side did not do it. `name` is as in rules.yaml.
     """
 
     name: str
-    final_calls: tuple[str, ...]
+
+    def final_calls(self, target: Mapping[str, str]) -> tuple[str, ...]:
+        """Give the calls after `put` for a target, in order. None of them may be repeated blindly.
+
+        The receipt of the last one has `remote_id`; any may have a `note`, one clause for the history.
+        """
+        ...
 
     def admit(self, size: int) -> None:
         """Refuse a file that is too large, before a byte of it is read and anything is asked for."""
+        ...
+
+    def describe(self, upload: Upload, file: OpenFile) -> Receipt:
+        """Say what `open` must tell of the bytes beside size and SHA-256. Raises `FileError` too."""
         ...
 
     def open(self, upload: Upload) -> Ticket:

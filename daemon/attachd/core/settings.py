@@ -27,6 +27,14 @@ class Watch(StrEnum):
     SCAN = "scan"
 
 
+class RequireMount(StrEnum):
+    """Whether a folder is out while nothing is mounted there; `AUTO` goes by what was seen before."""
+
+    AUTO = "auto"
+    TRUE = "true"
+    FALSE = "false"
+
+
 class OnDoubt(StrEnum):
     """What to do when nobody can tell whether a call took effect."""
 
@@ -151,21 +159,41 @@ class FolderSettings:
     settle: float | None = None
     rescan: float | None = None
     ignore: tuple[str, ...] = ()
+    require_mount: RequireMount = RequireMount.AUTO
     case_sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSettings:
+    """Where the status page and metrics are, and which secret is asked for there.
+
+    Attributes:
+        host: a name or an address; an IPv6 one without its brackets.
+        port: 0 for any that is free.
+        token: None where everybody who gets there may look.
+    """
+
+    host: str
+    port: int
+    token: SecretRef | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """How the service itself behaves."""
+    """How the service itself behaves; `status` None: no page."""
 
     drain: float = 30.0
     log_level: str = "info"
     log_format: LogFormat = LogFormat.AUTO
+    status: StatusSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All of rules.yaml. `file` is the absolute path it was read from."""
+    """All of rules.yaml. `file` is the absolute path it was read from.
+
+    `keep`: for how many seconds the whole history of what has ended stays in the ledger; None: for ever.
+    """
 
     file: str
     ledger: str
@@ -173,3 +201,4 @@ class Settings:
     timezone: tzinfo | None
     destinations: dict[str, DestinationSettings]
     folders: tuple[FolderSettings, ...]
+    keep: float | None = None

@@ -9,13 +9,15 @@ An intent without an answer is doubt, and doubt is never solved by calling again
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from threading import Event
 
 import structlog
 
 from attachd.core import outcomes
+from attachd.core.measure import UNMEASURED, Measure
+from attachd.core.paths import escape
 from attachd.core.protocols import (
     Change,
     Clock,
@@ -42,6 +44,7 @@ from attachd.errors import (
 )
 from attachd.model import Delivery, ErrorInfo, ErrorKind, Severity, State
 from attachd.pipeline.body import HashingBody
+from attachd.pipeline.measured import count_attached, count_attempt
 from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
@@ -95,6 +98,7 @@ class Worker:
         in_place: Callable[[int], bool],
         attached: Callable[[], None],
         cut: Event,
+        measure: Measure = UNMEASURED,
     ) -> None:
         self._destination = destination
         self._ledger = ledger
@@ -107,6 +111,7 @@ class Worker:
         self._in_place = in_place
         self._attached = attached
         self._cut = cut
+        self._measure = measure
 
     def attempt(self, delivery: Delivery, *, probe: bool = False) -> Attempt:
         """Make one attempt and write how it ended. `probe`: it goes through a closed gate.
@@ -120,8 +125,10 @@ class Worker:
             return self._attempt(delivery, probe=probe)
         except LedgerError as error:  # before a call that needed its intent: nothing was asked for
             return self._ended(delivery, self._untried(delivery, error.message))
+        except MemoryError:  # the next start goes on, with more memory: nothing is known about the file
+            raise
         except Exception as error:  # one file that meets a bug must not stop the others
-            log.exception("delivery_failed_by_a_bug", delivery=delivery.id, path=delivery.path)
+            log.exception("delivery_failed_by_a_bug", delivery=delivery.id, path=escape(delivery.path))
             return self._ended(delivery, self._bug(error), Asked.ANSWERED)
 
     def _attempt(self, delivery: Delivery, *, probe: bool) -> Attempt:
@@ -151,13 +158,17 @@ class Worker:
             return outcomes.held(trouble.info, at=self._clock.now(), by=self._run)
         return None
 
-    def _made(self, delivery: Delivery, remote_id: str | None) -> Attempt:
-        if remote_id is None:  # it follows its elder, or the row is not ours any more
+    def _made(self, delivery: Delivery, receipts: Mapping[str, Receipt] | None) -> Attempt:
+        if receipts is None:  # it follows its elder, or the row is not ours any more
             return self._ended(delivery, None)
-        change = outcomes.attached(remote_id, at=self._clock.now(), by=self._run)
+        calls = self._destination.final_calls(delivery.target)
+        note = outcomes.note_of(calls, receipts)
+        remote_id = receipts[calls[-1]]["remote_id"]
+        change = outcomes.attached(remote_id, at=self._clock.now(), by=self._run, note=note)
         return self._ended(delivery, change, Asked.ANSWERED)
 
-    def _deliver(self, delivery: Delivery) -> str | None:
+    def _deliver(self, delivery: Delivery) -> Mapping[str, Receipt] | None:
+        """Make the calls that are left; give all receipts, None where there is nothing to do for us."""
         receipts = dict(delivery.receipts)
         if "put" in receipts and delivery.sha256:
             if not self._goes_first(delivery, delivery.sha256):
@@ -178,6 +189,8 @@ class Worker:
         return place is Place.FIRST
 
     def _send(self, delivery: Delivery, upload: Upload, file: OpenFile) -> Mapping[str, Receipt]:
+        file.rewind()
+        upload = replace(upload, facts=self._destination.describe(upload, file))
         try:
             return self._send_once(delivery, upload, file)
         except Trouble as trouble:
@@ -198,8 +211,9 @@ class Worker:
             if body.sha256_hex() != upload.sha256:
                 raise FileChanged("the file changed while it was sent")
             receipts["put"] = receipt
-        for call, receipt in receipts.items():
-            self._ledger.record_receipt(delivery, call, receipt)
+        # `put` last: with it in the ledger no bytes are sent any more, so all else must stand there before.
+        for call in sorted(receipts, key=lambda call: call == "put"):
+            self._ledger.record_receipt(delivery, call, receipts[call])
         return receipts
 
     def _last_look(self, delivery: Delivery) -> None:
@@ -207,10 +221,13 @@ class Worker:
             self._files.look_again(delivery.folder, delivery.path, delivery.signs)
         except (FileGone, FileUnreadable):
             # The bytes in storage are whole and were hashed: a file that is gone by now is still a proof.
-            log.info("file_gone_after_upload", delivery=delivery.id, path=delivery.path)
+            log.info("file_gone_after_upload", delivery=delivery.id, path=escape(delivery.path))
 
-    def _finish(self, delivery: Delivery, upload: Upload, receipts: dict[str, Receipt]) -> str | None:
-        for call in self._destination.final_calls:
+    def _finish(
+        self, delivery: Delivery, upload: Upload, receipts: dict[str, Receipt]
+    ) -> Mapping[str, Receipt] | None:
+        calls = self._destination.final_calls(upload.target)
+        for call in calls:
             if call in receipts:
                 continue
             if self._cut.is_set():
@@ -218,9 +235,17 @@ class Worker:
             if not self._ledger.record_intent(delivery, call):
                 return None
             receipts[call] = self._complete(call, upload, receipts)
-            if call != self._destination.final_calls[-1]:
-                self._ledger.record_receipt(delivery, call, receipts[call])
-        return receipts[self._destination.final_calls[-1]]["remote_id"]
+            if call != calls[-1]:
+                self._keep(delivery, call, receipts[call])
+        return receipts
+
+    def _keep(self, delivery: Delivery, call: str, receipt: Receipt) -> None:
+        """Make an answer durable before the next call: without it, its intent stays open."""
+        try:
+            until_written(lambda: self._ledger.record_answer(delivery, call, receipt), self._cut)
+        except LedgerError as error:
+            lost = Trouble(ErrorKind.UNKNOWN_OUTCOME, Severity.UNKNOWN, error.message, hint=error.hint)
+            raise LostAnswer(call, lost) from error
 
     def _complete(self, call: str, upload: Upload, receipts: Mapping[str, Receipt]) -> Receipt:
         try:
@@ -260,6 +285,8 @@ class Worker:
     ) -> Attempt:
         if change is not None and until_written(lambda: self._ledger.change(delivery, change), self._cut):
             _tell(delivery, change)
+            count_attached(self._measure, delivery, change)
+        count_attempt(self._measure, delivery, change)
         if change is None or change.to is State.DONE:  # attached, by its elder or by itself
             self._attached()
         return Attempt(delivery_id=delivery.id, asked=asked, trouble=trouble)
@@ -320,14 +347,27 @@ def _upload(delivery: Delivery, sha256: str) -> Upload:
     )
 
 
-_LEVELS = {State.HELD: "warning", State.DOUBTFUL: "warning", State.VANISHED: "warning"}
-
-
 def _tell(delivery: Delivery, change: Change) -> None:
-    fields: dict[str, object] = {"delivery": delivery.id, "path": delivery.path, "rule": delivery.rule}
+    fields: dict[str, object] = {
+        "delivery": delivery.id,
+        "path": escape(delivery.path),
+        "rule": delivery.rule,
+        "destination": delivery.destination,
+        "target": dict(delivery.target),
+    }
     if change.error:
         fields |= {"kind": str(change.error.kind), "why": change.error.message}
     if change.remote_id:
-        fields |= {"target": dict(delivery.target), "remote_id": change.remote_id}
-    event = "attached" if change.to is State.DONE else f"delivery_{change.to}"
-    getattr(log, _LEVELS.get(change.to, "info"))(event, destination=delivery.destination, **fields)
+        fields |= {"remote_id": change.remote_id}
+    event = f"delivery_{change.to}"
+    match change.to:
+        case State.DONE:
+            log.info("attached", **fields)
+        case State.HELD:
+            log.warning("delivery_held", **fields)
+        case State.DOUBTFUL:
+            log.warning("delivery_doubtful", **fields)
+        case State.VANISHED:
+            log.warning("delivery_vanished", **fields)
+        case _:
+            log.info(event, **fields)

@@ -12,11 +12,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from attachd.core import gate as gates
 from attachd.core import outcomes
 from attachd.core.gate import Gate
+from attachd.core.heart import Heart
+from attachd.core.measure import UNMEASURED, Measure
+from attachd.core.paths import escape
 from attachd.core.protocols import Change, Clock, Ledger
+from attachd.core.retrying import latest_end, longest_pause
 from attachd.core.settings import DestinationSettings
 from attachd.model import Delivery, ErrorInfo, Severity, State, Withheld
 from attachd.pipeline.deliver import Asked, Attempt
@@ -79,7 +84,7 @@ class Dispatcher:
     not be claimed at this moment.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it joins, given by keyword
         self,
         *,
         settings: DestinationSettings,
@@ -89,6 +94,7 @@ class Dispatcher:
         clock: Clock,
         run: str,
         withheld: Callable[[], Withheld],
+        measure: Measure = UNMEASURED,
     ) -> None:
         self.settings = settings
         self._ledger = ledger
@@ -97,6 +103,7 @@ class Dispatcher:
         self._clock = clock
         self._run = run
         self._withheld = withheld
+        self._measure = measure
         self._gate = Gate()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -106,6 +113,7 @@ class Dispatcher:
         self._asked_at: dict[int, float] = {}
         self._threads: list[threading.Thread] = []
         self.failure: BaseException | None = None
+        self.heart = Heart(clock)
 
     def start(self) -> None:
         """Start the claim loop and the workers."""
@@ -164,10 +172,12 @@ class Dispatcher:
                 until_written(self._turn, self._stop)
             self._put_back_unstarted()
         finally:
+            self.heart.rest()
             for _ in range(self.settings.workers):
                 self._jobs.put(None)
 
     def _turn(self) -> None:
+        self.heart.beat()
         self._wake.clear()
         self._take_results()
         self._settle_doubt()
@@ -181,16 +191,19 @@ class Dispatcher:
         limit = free if allowed is None else min(free, allowed)
         if limit <= 0:
             return
+        at = self._clock.now()
         claimed = self._ledger.claim(
             self.settings.name,
             self._run,
-            self._clock.now(),
+            at,
             limit,
             withheld=self._withheld(),
+            latest=latest_end(at, longest_pause(self.settings.retry)),
         )
         for delivery in claimed:
             probe = self._gate.is_closed
             self._gate = gates.probe_sent(self._gate, delivery.id)
+            self._measure.claimed(self.settings.name, (at - (delivery.ready_since or at)).total_seconds())
             self._busy.add(delivery.id)
             self._jobs.put(_Job(delivery=delivery, probe=probe))
 
@@ -266,13 +279,27 @@ class Dispatcher:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            delivery = job.delivery
-            if delivery.state is State.DOUBTFUL:
-                self._reconciler.settle(delivery)
-                self._results.put(delivery.id)
-            else:
-                self._results.put(self._worker.attempt(delivery, probe=job.probe))
+            with bound_contextvars(**_about(job.delivery)):  # for every line that is logged meanwhile
+                self._do(job)
             self._wake.set()
+
+    def _do(self, job: _Job) -> None:
+        delivery = job.delivery
+        if delivery.state is State.DOUBTFUL:
+            self._reconciler.settle(delivery)
+            self._results.put(delivery.id)
+        else:
+            self._results.put(self._worker.attempt(delivery, probe=job.probe))
+
+
+def _about(delivery: Delivery) -> dict[str, object]:
+    return {
+        "delivery": delivery.id,
+        "path": escape(delivery.path),
+        "folder": escape(delivery.folder),
+        "rule": delivery.rule,
+        "destination": delivery.destination,
+    }
 
 
 def _describe(reason: ErrorInfo | None) -> str:

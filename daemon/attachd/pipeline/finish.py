@@ -23,10 +23,12 @@ from attachd.core.afters import (
     held_name,
     pause_after,
 )
+from attachd.core.heart import Heart
 from attachd.core.paths import escape
 from attachd.core.protocols import Clock
 from attachd.errors import (
     FileChanged,
+    FileError,
     FileGone,
     FileUnreadable,
     LedgerError,
@@ -35,6 +37,7 @@ from attachd.errors import (
     NotRegular,
     StopRequested,
 )
+from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
 
@@ -50,7 +53,7 @@ class Finisher:
 
     `judge` says what the rules in force make of the file, which may not be what was planned when it settled;
     `folders` gives the ids of the folders that are there now; `in_place` says of one whether it is still the
-    same, so that a file that is not to be found is gone.
+    same, so that a file that is not to be found is gone; `marker` gives the path of a file's marker.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Finisher:
         judge: Callable[[AfterAction], PlannedAfter | None],
         folders: Callable[[], Collection[int]],
         in_place: Callable[[int], bool],
+        marker: Callable[[AfterAction], str | None],
     ) -> None:
         self._ledger = ledger
         self._mover = mover
@@ -69,11 +73,13 @@ class Finisher:
         self._judge = judge
         self._folders = folders
         self._in_place = in_place
+        self._marker = marker
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._busy = False
         self._thread = threading.Thread(target=self._guard, name="finish", daemon=True)
         self.failure: BaseException | None = None
+        self.heart = Heart(clock)
 
     def start(self) -> None:
         """Start the thread; what an earlier run left comes first, as it has been due for longest."""
@@ -110,24 +116,30 @@ class Finisher:
             self.failure = error
 
     def _loop(self) -> None:
-        self._ledger.reconsider(self._clock.now())
+        until_written(lambda: self._ledger.reconsider(self._clock.now()), self._stop)
         while not self._stop.is_set():
-            self._wake.clear()
-            self._busy = True
-            action = self._ledger.due(self._folders(), self._clock.now())
-            if action is not None:
-                self._attempt_guarded(action)
-            self._busy = False
-            if action is None:
-                self._wake.wait(POLL_SECONDS)
+            until_written(self._turn, self._stop)
+        self.heart.rest()
+
+    def _turn(self) -> None:
+        self.heart.beat()
+        self._wake.clear()
+        self._busy = True
+        action = self._ledger.due(self._folders(), self._clock.now())
+        if action is not None:
+            self.heart.rest()  # a copy takes as long as the file is large
+            self._attempt_guarded(action)
+        self._busy = False
+        if action is None:
+            self._wake.wait(POLL_SECONDS)
 
     def _attempt_guarded(self, action: AfterAction) -> None:
         try:
             self._attempt(action)
-        except LedgerError:
+        except (LedgerError, MemoryError):
             raise
         except Exception as error:  # one file that meets a bug must not stop the others
-            log.exception("after_action_failed_by_a_bug", path=escape(action.path), rule=action.rule)
+            log.exception("after_action_failed_by_a_bug", **_about(action))
             self._postpone(action, f"attachd itself failed: {type(error).__name__}; the log has the details")
 
     def _attempt(self, action: AfterAction) -> None:
@@ -142,7 +154,7 @@ class Finisher:
         except (FileUnreadable, NameTaken) as error:
             self._postpone(action, str(error))
         except StopRequested:
-            log.info("after_action_interrupted", path=escape(action.path))
+            log.info("after_action_interrupted", **_about(action))
 
     def _do(self, action: AfterAction) -> None:
         taken: AfterAction | None = action
@@ -190,9 +202,25 @@ class Finisher:
             self._postpone(action, "its folder is out")
 
     def _end(self, action: AfterAction, state: AfterState, detail: str) -> None:
+        if state is AfterState.DONE:
+            detail += self._send_marker_after(action)
         self._ledger.finish(action, state, detail, self._clock.now())
-        tell = log.warning if state is AfterState.FAILED else log.info
-        tell(f"after_action_{state}", **_about(action), detail=detail)
+        event = f"after_action_{state}"
+        if state is AfterState.FAILED:
+            log.warning("after_action_failed", **_about(action), why=detail)
+        else:
+            log.info(event, **_about(action), detail=detail)
+
+    def _send_marker_after(self, action: AfterAction) -> str:
+        marker = self._marker(action)
+        if marker is None:
+            return ""
+        try:
+            self._mover.send_after(action, marker)
+        except FileError as error:
+            log.warning("marker_left", folder=escape(action.folder), path=escape(marker), why=str(error))
+            return f"; its marker stays: {error}"
+        return ", and its marker with it"
 
     def _postpone(self, action: AfterAction, why: str) -> None:
         now = self._clock.now()
@@ -202,7 +230,12 @@ class Finisher:
 
 
 def _about(action: AfterAction) -> dict[str, str]:
-    return {"action": str(action.kind), "path": escape(action.path), "rule": action.rule}
+    return {
+        "action": str(action.kind),
+        "folder": escape(action.folder),
+        "path": escape(action.path),
+        "rule": action.rule,
+    }
 
 
 def _what_was_done(action: AfterAction) -> str:

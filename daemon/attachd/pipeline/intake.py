@@ -8,7 +8,7 @@ folder's rules. The ledger's transaction decides where both threads meet at one 
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import structlog
 
+from attachd.core.heart import Heart
+from attachd.core.paths import escape
 from attachd.core.protocols import Clock, Files, Ledger, NewVersion
 from attachd.errors import FileError, FileUnreadable, LedgerError
 from attachd.model import ErrorInfo, FileVersion, SettledFile, Signs, Standing
@@ -26,6 +28,9 @@ log = structlog.get_logger("attachd")
 
 CAPACITY = 1000
 """Reports that may wait for intake; a folder that has more to say waits, and its scan with it."""
+
+GROUP = 50
+"""Reports that are written in one transaction at most: workers and a reload wait for no more than these."""
 
 _PUT_SECONDS = 0.2
 
@@ -85,6 +90,7 @@ class Intake:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.failure: BaseException | None = None
+        self.heart = Heart(clock)  # of the deciding thread; hashing takes as long as the file is large
         self.bugs = 0
 
     # What folders report. Each waits while intake is behind, and gives up when the service stops.
@@ -173,22 +179,78 @@ class Intake:
             self._open_reports -= 1
 
     def _loop(self) -> None:
-        while (report := self._reports.get()) is not None and not self._stop.is_set():
-            if self._decide_guarded(report):
-                self._done()
+        while (group := self._next_group()) and not self._stop.is_set():
+            self.heart.beat()
+            for report in self._write_together(group):
+                if self._decide_guarded(report):
+                    self._done()
+            self.heart.rest()
+
+    def _next_group(self) -> list[_Report]:
+        """Wait for a report and take all that wait behind it; none where intake is to end."""
+        group: list[_Report] = []
+        while len(group) < GROUP:
+            try:
+                report = self._reports.get(block=not group)
+            except queue.Empty:
+                break
+            if report is None:
+                break
+            group.append(report)
+        return group
+
+    def _write_together(self, group: list[_Report]) -> list[_Report]:
+        """Write what can be decided at once in one transaction; give the rest, to be decided one by one.
+
+        Of several reports of one path only the first is written here: the others come after it.
+        """
+        if len(group) == 1:
+            return group
+        first = {(report.folder_id, report.path): report for report in reversed(group)}
+        try:
+            written = self._write_all(list(first.values()))
+        except Exception:  # noqa: BLE001 - whatever it is: each is decided alone now, and the one at fault tells
+            return group
+        for new, ids in written.values():
+            self._tell(new, ids)
+        for _ in written:
+            self._done()
+        return [report for report in group if id(report) not in written]
+
+    def _write_all(self, reports: list[_Report]) -> dict[int, tuple[NewVersion, Sequence[int]]]:
+        """Judge and record reports of different paths; give by their `id` those that were."""
+        with self._ruling:
+            now = self._clock.now()
+            judged = {id(report): self._judge_at_once(report, now) for report in reports}
+            made = {key: new for key, new in judged.items() if new is not None}
+            ids = self._ledger.record_all(list(made.values()), now) if made else ()
+        return {key: (new, each) for (key, new), each in zip(made.items(), ids, strict=True)}
+
+    def _judge_at_once(self, report: _Report, now: datetime) -> NewVersion | None:
+        """Judge a report by the rules in force; None where more is to be done than to record it."""
+        folder = self._rulings.folders.get(report.folder_id)
+        if folder is None or isinstance(report, _Gone):
+            return None
+        if isinstance(report, _Noted):
+            return _as_version(report)
+        latest = self._ledger.latest(report.folder_id, report.path)
+        if folder.needs_sha256 or _may_be_the_same(latest):
+            return None
+        return self._judge(report, None, latest, now)
 
     def _decide_guarded(self, report: _Report) -> bool:
         try:
             return until_written(lambda: self._decide(report), self._stop)
-        except LedgerError:
+        except (LedgerError, MemoryError):
             raise
         except Exception:  # one path that meets a bug must not keep all others from being seen
-            log.exception("intake_failed_by_a_bug", path=report.path)
+            log.exception("intake_failed_by_a_bug", **self._about(report.folder_id, report.path))
             self.bugs += 1
             return True
 
     def _decide(self, report: _Report) -> bool:
         """Decide about one report; False where the hash is needed first."""
+        self.heart.beat()
         if report.folder_id not in self._rulings.folders:
             return True
         match report:
@@ -206,6 +268,7 @@ class Intake:
         if known and latest and latest.standing is Standing.MATCHED:
             return True
         if _may_be_the_same(latest) or not self._write(file, None, hashed=False):
+            self.heart.rest()  # the files before it may be large
             self._put(self._to_hash, file)
             return False
         return True
@@ -214,10 +277,10 @@ class Intake:
         while (file := self._to_hash.get()) is not None and not self._stop.is_set():
             try:
                 until_written(partial(self._decide_by_hash, file), self._stop)
-            except LedgerError:
+            except (LedgerError, MemoryError):
                 raise
             except Exception:  # as in `_decide_guarded`
-                log.exception("intake_failed_by_a_bug", path=file.path)
+                log.exception("intake_failed_by_a_bug", **self._about(file.folder_id, file.path))
                 self.bugs += 1
             self._done()
 
@@ -242,7 +305,7 @@ class Intake:
     def _same_bytes(self, file: SettledFile, sha256: str) -> bool:
         same = self._ledger.same_bytes(file.folder_id, file.path, file.signs, sha256, self._clock.now())
         if same:
-            log.debug("same_bytes", path=file.path)
+            log.debug("same_bytes", **self._about(file.folder_id, file.path))
             self._wake_all(file.folder_id)
         return same
 
@@ -260,41 +323,54 @@ class Intake:
             if folder.needs_sha256 and not hashed:
                 return False
             now = self._clock.now()
-            latest = self._ledger.latest(file.folder_id, file.path)
-            first_seen = _first_seen(latest) or now
-            ruling = self._rulings.judge(file.folder_id, file.path, file.signs, sha256, first_seen)
-            new = NewVersion(
-                folder_id=file.folder_id,
-                path=file.path,
-                signs=file.signs,
-                standing=Standing.MATCHED if ruling.planned else Standing.UNMATCHED,
-                reason=ruling.reason,
-                planned=ruling.planned,
-                sha256=sha256,
-                after=ruling.after,
-            )
+            new = self._judge(file, sha256, self._ledger.latest(file.folder_id, file.path), now)
             ids = self._ledger.record(new, now)
         self._tell(new, ids)
         return True
 
-    def _note(self, noted: _Noted) -> None:
-        new = NewVersion(
-            folder_id=noted.folder_id,
-            path=noted.path,
-            signs=noted.signs,
-            standing=noted.standing,
-            reason=noted.reason,
+    def _judge(
+        self, file: SettledFile, sha256: str | None, latest: FileVersion | None, now: datetime
+    ) -> NewVersion:
+        first_seen = _first_seen(latest) or now
+        ruling = self._rulings.judge(file.folder_id, file.path, file.signs, sha256, first_seen)
+        return NewVersion(
+            folder_id=file.folder_id,
+            path=file.path,
+            signs=file.signs,
+            standing=Standing.MATCHED if ruling.planned else Standing.UNMATCHED,
+            reason=ruling.reason,
+            planned=ruling.planned,
+            sha256=sha256,
+            after=ruling.after,
         )
+
+    def _note(self, noted: _Noted) -> None:
+        new = _as_version(noted)
         self._tell(new, self._ledger.record(new, self._clock.now()))
 
     def _tell(self, new: NewVersion, ids: object) -> None:
+        about = self._about(new.folder_id, new.path)
         if new.standing is Standing.MATCHED:
-            log.info("file_settled", path=new.path, size=new.signs.size, deliveries=ids)
+            log.info("file_settled", **about, size=new.signs.size, deliveries=ids)
         elif new.reason:
             event = f"file_{new.standing}"
-            log.warning(event, path=new.path, kind=str(new.reason.kind), why=new.reason.message)
+            log.warning(event, **about, kind=str(new.reason.kind), why=new.reason.message)
         for plan in new.planned:
             self._wake(plan.destination)
+
+    def _about(self, folder_id: int, path: str) -> dict[str, str]:
+        folder = self._rulings.folders.get(folder_id)
+        return {"folder": escape(folder.path) if folder else "", "path": escape(path)}
+
+
+def _as_version(noted: _Noted) -> NewVersion:
+    return NewVersion(
+        folder_id=noted.folder_id,
+        path=noted.path,
+        signs=noted.signs,
+        standing=noted.standing,
+        reason=noted.reason,
+    )
 
 
 def _first_seen(latest: FileVersion | None) -> datetime | None:

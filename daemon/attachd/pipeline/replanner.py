@@ -10,15 +10,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import structlog
 
+from attachd.core.heart import Heart
+from attachd.core.paths import escape
 from attachd.core.protocols import Clock, Files, NewVersion
 from attachd.core.replanning import Judgement, replan
 from attachd.errors import FileError, LedgerError
 from attachd.model import Delivery, FileVersion, FolderRecord, Standing, State, Withheld
 from attachd.pipeline.judging import Ruling, Rulings
+from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
 
@@ -106,12 +110,14 @@ class Replanner:
         self._changed = threading.Condition()
         self._wanted: Pass | None = None
         self._current: Pass | None = None
-        self._busy = self._stopping = False
+        self._busy = False
+        self._stop = threading.Event()
         self._withheld = Withheld()
         self._active: set[int] = set()
         self._counts: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="replanner", daemon=True)
         self.failure: BaseException | None = None
+        self.heart = Heart(clock)
 
     def start(self) -> None:
         """Start the thread."""
@@ -120,7 +126,7 @@ class Replanner:
     def stop(self) -> None:
         """End after the page at hand; the next start judges everything."""
         with self._changed:
-            self._stopping = True
+            self._stop.set()
             self._changed.notify()
 
     def join(self, deadline: float) -> None:
@@ -148,20 +154,19 @@ class Replanner:
     def _run(self) -> None:
         try:
             while (wanted := self._next()) is not None:
-                if wanted is self._current:
-                    self._judge_rested(wanted)
-                else:
-                    self._pass(wanted)
+                judge = self._judge_rested if wanted is self._current else self._pass
+                until_written(partial(judge, wanted), self._stop)
         except BaseException as error:  # noqa: BLE001 - a thread that dies must end the service, see `failure`
             self.failure = error
 
     def _next(self) -> Pass | None:
         """Wait for a pass, or for the time to look at what was active; None when it is over."""
+        self.heart.rest()
         with self._changed:
             self._busy = False
             timeout = REST_SECONDS if self._active else None
-            self._changed.wait_for(lambda: self._stopping or self._wanted is not None, timeout)
-            if self._stopping:
+            self._changed.wait_for(lambda: self._stop.is_set() or self._wanted is not None, timeout)
+            if self._stop.is_set():
                 return None
             self._busy = True
             wanted, self._wanted = self._wanted or self._current, None
@@ -169,9 +174,10 @@ class Replanner:
 
     @property
     def _is_overtaken(self) -> bool:
-        return self._stopping or self._wanted is not None
+        return self._stop.is_set() or self._wanted is not None
 
     def _pass(self, wanted: Pass) -> None:
+        self.heart.beat()
         self._current = wanted
         self._counts = {}
         for record in self._ledger.folder_records():
@@ -215,10 +221,16 @@ class Replanner:
 
     def _judge_rested(self, wanted: Pass) -> None:
         """Judge what a worker had when its folder was judged, and has no more."""
-        files = self._ledger.undelivered_again(sorted(self._active))
+        self.heart.beat()
+        rested = frozenset(self._active)
+        files = self._ledger.undelivered_again(sorted(rested))
         self._active.clear()  # those that are still active come in again
         self._counts = {}
-        self._judge(wanted, files)
+        try:
+            self._judge(wanted, files)
+        except LedgerError:
+            self._active |= rested
+            raise
         with self._changed:
             self._withheld = replace(self._withheld, deliveries=frozenset(self._active))
         for name in wanted.destinations:
@@ -250,23 +262,25 @@ class Replanner:
 
     def _ruling(self, wanted: Pass, version: FileVersion) -> Ruling | None:
         """Ask the rules; None where the file would have to be read for that, and cannot be."""
+        self.heart.beat()
         try:
             sha256 = version.sha256 or self._hash(wanted, version)
             return wanted.rulings.judge(
                 version.folder_id, version.path, version.signs, sha256, version.first_seen
             )
         except FileError as error:
-            log.info("not_judged_anew", path=version.path, why=str(error))
-        except LedgerError:
+            log.info("not_judged_anew", **_about(wanted, version), why=str(error))
+        except (LedgerError, MemoryError):
             raise
         except Exception:  # one path that meets a bug must not keep all others from being judged
-            log.exception("judging_failed_by_a_bug", path=version.path)
+            log.exception("judging_failed_by_a_bug", **_about(wanted, version))
         return None
 
     def _hash(self, wanted: Pass, version: FileVersion) -> str | None:
         folder = wanted.rulings.folders[version.folder_id]
         if not folder.needs_sha256:
             return None
+        self.heart.rest()  # it takes as long as the file is large
         with self._files.open(folder.path, version.path, version.signs) as file:
             return file.sha256()
 
@@ -276,6 +290,11 @@ class Replanner:
         self._active |= outcome.active
         for name in outcome.destinations:
             self._wake(name)
+
+
+def _about(wanted: Pass, version: FileVersion) -> dict[str, str]:
+    folder = wanted.rulings.folders[version.folder_id]
+    return {"folder": escape(folder.path), "path": escape(version.path)}
 
 
 def _matched(version: FileVersion, ruling: Ruling) -> NewVersion:
