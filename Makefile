@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 4
+MINUTES ?= 30
+# Servers and clients that write as other programs do; nothing of attachd needs them.
+WRITERS := .venv-writers
 
 # A test that waits for a process may fail beside three others on a busy machine: it is run once more, alone,
 # and its first failure stays in the output.
 alone = { echo "Once more, alone: what failed beside others"; $(1) -q --last-failed --last-failed-no-failures none; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types layers coverage lock clean
+.PHONY: help demo test check fault soak writers bench format lint types layers coverage lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,13 +26,30 @@ test: $(STAMP) ## Run the quick tests
 
 check: $(STAMP) lint types layers coverage ## Format, lint, types, layers, budgets, branch coverage
 
+fault: $(STAMP) ## Try to break the promise: kills, faults, hostile files; a table at the end (15 minutes at most)
+	@figures=$$(mktemp) && trap 'rm -f "$$figures"' EXIT && \
+	  ATTACHD_FAULT=1 ATTACHD_FIGURES="$$figures" $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal \
+	  tests/crash tests/faults tests/hostile tests/machine tests/ledger/machine \
+	  tests/service/test_gates.py tests/service/test_outages.py
+
+soak: $(STAMP) ## Do everything at once for MINUTES (30): drops, faults, reloads, restarts; memory and descriptors
+	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
+
+writers: $(STAMP) $(WRITERS)/.installed ## Write files in every way there is and print what became of them (2 minutes)
+	@ATTACHD_WRITERS="$(WRITERS)/bin/python" $(BIN)/python -m pytest -q -n 0 tests/writers
+
+bench: $(STAMP) ## Measure scan, ledger, latency and two destinations against their bounds (10 minutes)
+	@failed=; for each in scan ledger latency two_destinations; do echo "benchmarks/$$each.py:"; \
+	  $(BIN)/python benchmarks/$$each.py || failed="$$failed $$each"; done; \
+	  test -z "$$failed" || { echo "Beyond its bound:$$failed" >&2; exit 1; }
+
 format: $(STAMP) ## Put the code into shape
-	@$(BIN)/ruff format daemon tests
-	@$(BIN)/ruff check --fix daemon tests
+	@$(BIN)/ruff format daemon tests benchmarks
+	@$(BIN)/ruff check --fix daemon tests benchmarks
 
 lint: $(STAMP) ## Check format and lint rules
-	@$(BIN)/ruff format --check daemon tests
-	@$(BIN)/ruff check daemon tests
+	@$(BIN)/ruff format --check daemon tests benchmarks
+	@$(BIN)/ruff check daemon tests benchmarks
 
 types: $(STAMP) ## Check types, strictly
 	@$(BIN)/mypy
@@ -37,11 +57,13 @@ types: $(STAMP) ## Check types, strictly
 layers: $(STAMP) ## Check that imports go downward only
 	@$(BIN)/lint-imports
 
-coverage: $(STAMP) ## Run all tests, the slow ones too, with branch coverage
+coverage: $(STAMP) ## Run the slow tests too, all but those of `make fault`, with branch coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) || $(call alone,$(BIN)/coverage run -m pytest)
+	@$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadgroup -m "not fault" || \
+	  $(call alone,$(BIN)/coverage run -m pytest -m "not fault")
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --fail-under=95
+	@$(BIN)/coverage report --include='*/core/*,*/ledger/*' --fail-under=100
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	@uv lock -q --upgrade
@@ -60,5 +82,10 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(WRITERS)/.installed: tests/writers/requirements.lock
+	@$(PYTHON) -m venv --clear $(WRITERS)
+	@$(WRITERS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 clean: ## Remove what the targets made
-	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(WRITERS) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
