@@ -56,7 +56,7 @@ def test_probes_take_turns(bench):
     bench.start()
     bench.wait_until(lambda: "gate_closed" in bench.log(), "gate closed")
     asked = bench.simulator.call_counts["put"]
-    bench.wait_until(lambda: bench.simulator.call_counts["put"] >= asked + 6, "probed six times")
+    bench.wait_until(lambda: bench.simulator.call_counts["put"] >= asked + 9, "probed six times")
     moves = [json.loads(bench.call("show", str(row["id"]), "--json").stdout) for row in bench.list()]
     probes = sorted(
         (step["at"], row["id"]) for row in moves for step in row["history"] if step["to"] == "active"

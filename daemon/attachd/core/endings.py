@@ -1,8 +1,9 @@
 """Tells files that were cut off by their end marks: JPEG, PNG, PDF and ZIP with all that is made of it.
 
 Tolerant on purpose: a file is taken for cut off only where its name says that it is of such a type, its
-first bytes say so too (or are not written yet), and what a whole one has is not there. Bytes behind the end
-mark are fine, as cameras and printers leave them. Anything odd is taken as whole: the reader may refuse it.
+first bytes say so too, and what a whole one has is not there. Zeros in their place say nothing: whether they
+were written or only reserved is asked of the disk (`OpenFile.has_hole`). Bytes behind the end mark are fine,
+as cameras and printers leave them. Anything odd is taken as whole: the reader may refuse it.
 
 Sources: ITU T.81 annex B (JPEG), PNG specification 11.2, ISO 32000-1 7.5.5 and annex F (PDF), PKWARE's
 APPNOTE 4.3 (ZIP).
@@ -16,7 +17,6 @@ Read = Callable[[int, int], bytes]
 
 _HEAD = 1024
 _TAIL = 65_536
-_LEAST = 512  # what is reserved before it is written is never smaller: not a block of any disk
 _BLOCK = 1024 * 1024
 _MOST_BLOCKS = 64
 _MOST_STEPS = 100_000
@@ -56,8 +56,6 @@ def missing_end(name: str, size: int, read: Read) -> str:
     if not is_known(name) or size == 0:  # an empty file lacks nothing that could be told: it may be meant so
         return ""
     head = read(0, _HEAD)
-    if not head.strip(b"\0"):
-        return "its first bytes are not written yet" if size >= _LEAST else ""
     for magic, looks in _LOOKS.items():
         if head.startswith(magic):
             return looks(size, read)
