@@ -138,3 +138,19 @@ def test_ids_are_listed_and_checked():
     assert ids.unfit({"a": "1", "b": "2"}) is None
     assert [ids.unfit({"a": "1", "b": bad}) for bad in ("", "2,", "2 3")] == ["b", "b", "b"]
     assert parse_template("{a}", allowed="a").unfit({}) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "escaped"),
+    [
+        ("# a", r"\# a"),
+        ("1. a", r"1\. a"),
+        ("12.", r"12\."),
+        ("- a", r"\- a"),
+        ("1.5 a", "1.5 a"),
+        ("a - b", "a - b"),
+    ],
+)
+def test_what_counts_where_a_line_begins_is_escaped_there_alone(value, escaped):
+    """One backslash and nothing else is added, and not where the sign means nothing."""
+    assert as_text(value) == escaped

@@ -282,12 +282,13 @@ def test_commands_wait_less_than_the_service(root, far, hang):
     assert shares.SHARES.silence == SILENCE
 
 
-def test_one_that_does_not_end_is_counted(root, far, hang):
+def test_one_that_does_not_end_is_counted(root, far, hang, until):
     """People see how many hang with the server."""
     hang.touch()
     with pytest.raises(ShareSilent):
         reach.identify(far)
     share = shares.SHARES.known(far)
+    until(lambda: not share.doubt())  # the one that was ended is gone
     with subprocess.Popen(["sleep", "60"]) as first, subprocess.Popen(["sleep", "60"]) as second:
         share._left.append(first)
         assert share.doubt() == "one process that asked it hangs with it"

@@ -211,7 +211,9 @@ class Dispatcher:
         now = self._clock.monotonic()
         if self._gate.is_closed:
             return
-        for delivery in self._ledger.doubtful(self.settings.name):
+        doubtful = self._ledger.doubtful(self.settings.name)
+        self._asked_at = {each.id: self._asked_at[each.id] for each in doubtful if each.id in self._asked_at}
+        for delivery in doubtful:
             if len(self._busy) >= self.settings.workers:
                 return
             if delivery.id in self._busy or now < self._asked_at.get(delivery.id, now):
