@@ -143,3 +143,14 @@ def test_a_secret_is_never_shown():
     """Its name may be, a literal one may not."""
     assert repr(SecretRef(source="plain", value="canary")) == "SecretRef(plain: ***)"
     assert repr(SecretRef(source="env", value="ION_TOKEN")) == "SecretRef(env: ION_TOKEN)"
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [("20260131_x.csv", "20260131"), ("2026-01-31_x.csv", "2026-01-31"), ("20260230_x.csv", None)],
+)
+def test_a_date_beside_other_parts_takes_its_own_length(name, day):
+    """Of both forms the one that leaves the rest to the rest is found, and no day that is on no calendar."""
+    pattern = compile_pattern("{day:date}_{rest}.csv", types={}, case_sensitive=False)
+    found = pattern.match(name)
+    assert (found and found["day"]) == day
