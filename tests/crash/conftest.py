@@ -26,6 +26,7 @@ UNKNOWN = 900_001
 
 RULES = """
 version: 1
+keep: 90d
 destinations:
   ion: {{kind: ion, url: {ion}, token: {ion_token}, workers: 3, retry: {{first: 20ms, cap: 100ms}}}}
   glue: {{kind: glue, url: {glue}, token: {glue_token}, workers: 3, retry: {{first: 20ms, cap: 100ms}}}}
