@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attachd.core.endings import is_known, missing_end
+from attachd.core.endings import is_known, missing_end, missing_start
 
 PREVIEW = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xd9"
 
@@ -105,7 +105,10 @@ def test_a_file_of_full_length_that_was_not_written_to_its_end_lacks_it(name):
 @pytest.mark.parametrize("name", WHOLE)
 def test_zeros_and_nothing_lack_no_end(name):
     """They may be meant so; whether zeros were written or only reserved is asked of the disk."""
-    assert lacks(name, bytes(len(WHOLE[name]))) == lacks(name, b"") == ""
+    zeros = bytes(len(WHOLE[name]))
+    assert lacks(name, zeros) == lacks(name, b"") == ""
+    assert missing_start(name, lambda at, length: zeros[at : at + length]) != ""
+    assert missing_start(name, lambda *_: WHOLE[name][:9]) == missing_start("a.bin", lambda *_: zeros) == ""
 
 
 def test_the_end_mark_of_a_preview_does_not_count():

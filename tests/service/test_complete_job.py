@@ -1,6 +1,7 @@
 """`complete` with a whole attachd: parked, seen, and gone on with."""
 
 import json
+import os
 
 PDF = b"%PDF-1.7\n" + b"% text\n" * 500 + b"%%EOF\n"
 
@@ -73,8 +74,9 @@ def test_status_tells_how_the_folder_is_watched(bench):
     assert bench.stop(process) == 0
 
 
-def test_a_report_of_zeros_alone_is_parked(bench):
-    """Windows sets the full length first: an upload that died then has no byte of its own."""
-    bench.put("run-21-a.pdf", bytes(5000))
+def test_a_report_without_a_byte_of_its_own_is_parked(bench):
+    """Windows sets the full length first: an upload that died then was only reserved. Written zeros count."""
+    os.truncate(bench.put("run-21-a.pdf", b""), 5000)
+    bench.put("run-22-b.pdf", bytes(5000))
     assert bench.once().returncode == 4
-    assert bench.states() == {"run-21-a.pdf": "parked"}
+    assert bench.states() == {"run-21-a.pdf": "parked", "run-22-b.pdf": "done"}

@@ -61,7 +61,8 @@ def test_a_wrong_token_closes_the_gate_until_its_file_is_replaced(bench):
     assert "401" in shown["detail"]
     assert "check the token" in shown["detail"]
     assert shown["paused_until"]
-    assert {(row["state"], row["attempts"]) for row in bench.list()} == {("ready", 0)}
+    assert {row["attempts"] for row in bench.list()} == {0}
+    assert {row["state"] for row in bench.list()} <= {"ready", "active"}  # one may be the probe just now
     assert bench.simulator.call_counts["open"] == 0
 
     replacement = bench.directory / "token.new"

@@ -1,9 +1,10 @@
 """Tells files that were cut off by their end marks: JPEG, PNG, PDF and ZIP with all that is made of it.
 
 Tolerant on purpose: a file is taken for cut off only where its name says that it is of such a type, its
-first bytes say so too, and what a whole one has is not there. Zeros in their place say nothing: whether they
-were written or only reserved is asked of the disk (`OpenFile.has_hole`). Bytes behind the end mark are fine,
-as cameras and printers leave them. Anything odd is taken as whole: the reader may refuse it.
+first bytes say so too, and what a whole one has is not there. Zeros in their place say nothing where they
+were written, and are missing where they were only reserved: the disk is asked (`OpenFile.has_hole`). Bytes
+behind the end mark are fine, as cameras and printers leave them. Anything odd is taken as whole: the reader
+may refuse it.
 
 Sources: ITU T.81 annex B (JPEG), PNG specification 11.2, ISO 32000-1 7.5.5 and annex F (PDF), PKWARE's
 APPNOTE 4.3 (ZIP).
@@ -64,6 +65,15 @@ def missing_end(name: str, size: int, read: Read) -> str:
     if b"%PDF-" in head:
         return _pdf(size, read)
     return ""
+
+
+def missing_start(name: str, read: Read) -> str:
+    """Say that a file that was reserved in part has no byte of its own where its type begins; "" if it has.
+
+    To be asked only where parts of it were never written, or where nobody can tell.
+    """
+    head = read(0, _HEAD)
+    return "its first bytes are not written yet" if is_known(name) and not head.strip(b"\0") and head else ""
 
 
 def _jpeg(size: int, read: Read) -> str:

@@ -3,7 +3,7 @@
 import stat
 from collections import OrderedDict
 
-from attachd.core.endings import missing_end
+from attachd.core.endings import missing_end, missing_start
 from attachd.core.paths import escape
 from attachd.core.wholeness import WITHIN, Complete, Demands, Lack, when_too_small, when_unmarked
 from attachd.errors import FileChanged, FileError, FileGone
@@ -81,7 +81,7 @@ class Examiner:
         if self.is_remote and opened.read_at(signs.size, 1):
             return Lack(reason="it is longer than the share says", patience=patience)
         if complete.whole:
-            missing = missing_end(path, signs.size, lambda offset, length: _read(opened, offset, length))
+            missing = _missing(opened, path, signs.size, reserved=self.is_remote or opened.has_hole())
             if missing:
                 self._remember(path, signs, missing)
                 return _cut_off(missing, patience)
@@ -96,6 +96,13 @@ class Examiner:
         self._cut.move_to_end(path)
         if len(self._cut) > REMEMBERED:
             self._cut.popitem(last=False)
+
+
+def _missing(opened: OpenFile, path: str, size: int, *, reserved: bool) -> str:
+    def read(offset: int, length: int) -> bytes:
+        return _read(opened, offset, length)
+
+    return missing_end(path, size, read) or (missing_start(path, read) if reserved else "")
 
 
 def _cut_off(missing: str, patience: float) -> Lack:
