@@ -9,6 +9,7 @@ from attachd.core import outcomes
 from attachd.core.accounts import RemoteFile
 from attachd.core.afters import held_name
 from attachd.core.lookups import Query, Unusable, choose, compile_expression, describe, next_cursor
+from attachd.core.parts import Date
 from attachd.core.patterns import compile_pattern
 from attachd.core.replanning import Judgement, replan
 from attachd.core.settings import RetryPolicy, SecretRef
@@ -154,3 +155,10 @@ def test_a_date_beside_other_parts_takes_its_own_length(name, day):
     pattern = compile_pattern("{day:date}_{rest}.csv", types={}, case_sensitive=False)
     found = pattern.match(name)
     assert (found and found["day"]) == day
+
+
+def test_a_date_is_looked_for_before_each_end():
+    """Both forms are known, and only where the calendar has the day."""
+    assert Date().starts("x2026-01-31", {11}) == {1}
+    assert Date().starts("x20260131", {9, 3}) == {1}
+    assert Date().starts("x20260231", {9}) == set()
