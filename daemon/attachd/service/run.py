@@ -98,10 +98,7 @@ def run(
         try:
             file = LedgerFile(settings.ledger)
             checked = file.check(CHECK_SECONDS)  # before anything is written to it
-            _tell_restored(ledger.begin_after_loss(lock.former_run if is_there else "", started_at))
-            name = ledger.begin_run(os.getpid(), socket.gethostname(), started_at)
-            lock.sign(name)
-            _recover(ledger, name, started_at)
+            name = _begin(ledger, lock, started_at, former_run=lock.former_run if is_there else "")
             rooms = build(settings, ledger, tokens, name, clock, once=once)
             rules = RulesState(settings=settings, loaded_at=started_at, listen=listen)
             service = Service(rules, ledger, rooms, name, started_at, clock, signals)
@@ -119,6 +116,15 @@ def _open(path: str, clock: SystemClock, *, in_place_of_backup: bool) -> SqliteL
         set_backup_aside(path)
     tell_opening(path, Teller(clock, os.environ))
     return SqliteLedger.open(path, create=True)
+
+
+def _begin(ledger: SqliteLedger, lock: LedgerLock, at: datetime, *, former_run: str) -> str:
+    """Begin a run in the ledger, take over what the former one left, and give its name."""
+    _tell_restored(ledger.begin_after_loss(former_run, at))
+    name = ledger.begin_run(os.getpid(), socket.gethostname(), at)
+    lock.sign(name)
+    _recover(ledger, name, at)
+    return name
 
 
 def _tell_failure(part: str, failure: BaseException) -> None:
