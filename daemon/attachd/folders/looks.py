@@ -21,7 +21,7 @@ from attachd.model import ErrorInfo, ErrorKind, SettledFile, Signs
 
 REPORTED_KEPT = 10_000
 REPORTED_FOR = 60.0
-"""How many reports are remembered, and for how many seconds: intake has written them long before."""
+"""How many reports are remembered at most, and for how many seconds: by then intake has written them."""
 
 log = structlog.get_logger("attachd")
 
@@ -194,7 +194,7 @@ class _Reported:
     def add(self, path: str, signs: Signs, now: float) -> None:
         self._reports[path] = (signs, now)
         self._reports.move_to_end(path)
-        if len(self._reports) > REPORTED_KEPT:
+        while self._is_too_old(next(iter(self._reports.values())), now):
             self._reports.popitem(last=False)
 
     def holds(self, path: str, signs: Signs, now: float) -> bool:
@@ -203,6 +203,9 @@ class _Reported:
 
     def forget(self, path: str) -> None:
         self._reports.pop(path, None)
+
+    def _is_too_old(self, oldest: tuple[Signs, float], now: float) -> bool:
+        return len(self._reports) > REPORTED_KEPT or now >= oldest[1] + REPORTED_FOR
 
 
 def _not_regular(kind: str) -> ErrorInfo:
