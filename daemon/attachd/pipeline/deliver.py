@@ -43,6 +43,7 @@ from attachd.errors import (
     Trouble,
 )
 from attachd.model import Delivery, ErrorInfo, ErrorKind, Severity, State
+from attachd.pipeline.background import LARGE, in_background
 from attachd.pipeline.body import HashingBody
 from attachd.pipeline.measured import count_attached, count_attempt
 from attachd.pipeline.patience import until_written
@@ -122,7 +123,9 @@ class Worker:
             LedgerError: it still cannot be written, and the service cannot wait any longer.
         """
         try:
-            return self._attempt(delivery, probe=probe)
+            if delivery.signs.size < LARGE:
+                return self._attempt(delivery, probe=probe)
+            return in_background(lambda: self._attempt(delivery, probe=probe))
         except LedgerError as error:  # before a call that needed its intent: nothing was asked for
             return self._ended(delivery, self._untried(delivery, error.message))
         except MemoryError:  # the next start goes on, with more memory: nothing is known about the file

@@ -21,6 +21,7 @@ from attachd.core.paths import escape
 from attachd.core.protocols import Clock, Files, Ledger, NewVersion
 from attachd.errors import FileError, FileUnreadable, LedgerError
 from attachd.model import ErrorInfo, FileVersion, SettledFile, Signs, Standing
+from attachd.pipeline.background import give_way
 from attachd.pipeline.judging import FolderRules, Rulings
 from attachd.pipeline.patience import until_written
 
@@ -274,6 +275,7 @@ class Intake:
         return True
 
     def _hash_loop(self) -> None:
+        give_way()
         while (file := self._to_hash.get()) is not None and not self._stop.is_set():
             try:
                 until_written(partial(self._decide_by_hash, file), self._stop)
