@@ -149,13 +149,14 @@ class Ledger(FolderLedger, Protocol):
         limit: int,
         *,
         withheld: Withheld | None = None,
+        due: bool = True,
         latest: datetime | None = None,
     ) -> Sequence[Delivery]:
-        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first.
+        """Make waiting deliveries that are `due` ready, and at most `limit` ready ones active, oldest first.
 
-        What is `withheld` may become ready, and is left there. `latest`: when the longest pause ends that may
-        have begun by now (`core.retrying.latest_end`). What waits beyond it was put off by a wrong clock and
-        is due; what became ready beyond it does so now.
+        Without `due` only what is ready is looked at. What is `withheld` may become ready, and is left there.
+        `latest`: when the longest pause ends that may have begun by now (`core.retrying.latest_end`). What
+        waits beyond it was put off by a wrong clock and is due; what became ready beyond it does so now.
         """
         ...
 

@@ -126,7 +126,8 @@ def plan(
     """Record what is to become of a file version; what was planned for it, or before it, holds no more."""
     now = rows.to_text(at)
     directory_id, name, version = key
-    connection.execute(_OVERTAKE, (now, version, directory_id, name, version))
+    if version > 1:
+        connection.execute(_OVERTAKE, (now, version, directory_id, name, version))
     if planned is None:
         connection.execute(_FORGET, key)
         return

@@ -25,11 +25,12 @@ PUT_OFF = """
     ORDER BY next_attempt_at LIMIT ?
 """
 
-READY = """
-    SELECT id, updated_at FROM deliveries WHERE state = 'ready' AND destination = ?1
-    AND folder_id NOT IN (SELECT value FROM json_each(?2)) AND id NOT IN (SELECT value FROM json_each(?3))
-    ORDER BY updated_at, id LIMIT ?4
-"""
+READY = f"""{rows.DELIVERY} WHERE d.id IN (
+        SELECT id FROM deliveries WHERE state = 'ready' AND destination = ?1
+        AND folder_id NOT IN (SELECT value FROM json_each(?2)) AND id NOT IN (SELECT value FROM json_each(?3))
+        ORDER BY updated_at, id LIMIT ?4
+    )
+"""  # noqa: S608 - two literals
 
 AHEAD = """
     SELECT id FROM deliveries WHERE state = 'ready' AND destination = ? AND updated_at > ?
@@ -56,8 +57,6 @@ _MAKE_ACTIVE = """
     SET state = 'active', run = ?2, detail = 'a worker has it', changed_by = ?2, updated_at = ?3
     WHERE id IN (SELECT value FROM json_each(?1)) AND +state = 'ready'
 """
-
-CLAIMED = f"{rows.DELIVERY} WHERE d.id IN (SELECT value FROM json_each(?))"  # noqa: S608 - two literals
 
 DOUBTFUL = f"{rows.DELIVERY} WHERE d.state = 'doubtful' AND d.destination = ? ORDER BY d.id"
 
@@ -87,26 +86,32 @@ def claim(
     limit: int,
     *,
     withheld: Withheld,
-    latest: datetime | None = None,
 ) -> list[Delivery]:
-    """Make what is due ready, and active at most `limit` of the ready ones: the longest ready first."""
-    now = rows.to_text(at)
+    """Make active at most `limit` of the ready deliveries: the longest ready first."""
     left_out = rows.id_list(sorted(withheld.folders)), rows.id_list(sorted(withheld.deliveries))
+    ready = [rows.delivery(row) for row in connection.execute(READY, (destination, *left_out, limit))]
+    if not ready:
+        return []
+    ready.sort(key=lambda each: (each.updated_at, each.id))
+    now = rows.to_text(at)
+    connection.execute(_MAKE_ACTIVE, (rows.id_list([each.id for each in ready]), run, now))
+    return [
+        replace(each, state=State.ACTIVE, run=run, updated_at=rows.to_time(now), ready_since=each.updated_at)
+        for each in ready
+    ]
+
+
+def make_due_ready(
+    connection: sqlite3.Connection, destination: str, run: str, at: datetime, latest: datetime | None
+) -> None:
+    """Make ready what waited for its time, and what is put off beyond `latest` by a wrong clock."""
+    now = rows.to_text(at)
     if latest is not None:
         _put_right(connection, destination, run, now, rows.to_text(latest))
     # Withheld or not: a delivery that stayed due would have its time asked for again and again.
-    due = _ids(connection, DUE, (destination, now, DUE_AT_ONCE))
-    if due:
-        connection.execute(_MAKE_READY, (rows.id_list(due), run, now, "its time has come"))
-    ready = connection.execute(READY, (destination, *left_out, limit)).fetchall()
-    taken = [row["id"] for row in ready]
-    if not taken:
-        return []
-    connection.execute(_MAKE_ACTIVE, (rows.id_list(taken), run, now))
-    found = {row["id"]: row for row in connection.execute(CLAIMED, (rows.id_list(taken),))}
-    return [
-        replace(rows.delivery(found[row["id"]]), ready_since=rows.to_time(row["updated_at"])) for row in ready
-    ]
+    found = _ids(connection, DUE, (destination, now, DUE_AT_ONCE))
+    if found:
+        connection.execute(_MAKE_READY, (rows.id_list(found), run, now, "its time has come"))
 
 
 def _put_right(connection: sqlite3.Connection, destination: str, run: str, now: str, latest: str) -> None:

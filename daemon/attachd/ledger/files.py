@@ -51,7 +51,8 @@ def record(connection: sqlite3.Connection, new: NewVersion, at: datetime) -> lis
     else:
         version = newest["version"] + 1 if newest else 1
         _insert_version(connection, (*place, version), new, at)
-    _replace_earlier(connection, place, version, new, at)
+    if newest:
+        _replace_earlier(connection, place, version, new, at)
     afters.plan(connection, new.folder_id, (*place, version), new.after, at)
     return [add(connection, new.folder_id, (*place, version), each, at) for each in new.planned]
 
@@ -261,8 +262,10 @@ def add(
     ).fetchone()
     if lost_time.doubt(connection, made["id"], key, at, by):
         return int(made["id"])
+    if not 0 < planned.max_versions < key[2]:  # so many versions there cannot be
+        return int(made["id"])
     count = versions_of(connection, key[:2])
-    if 0 < planned.max_versions < count:
+    if count > planned.max_versions:
         held = Change(to=State.HELD, at=at, by=by, error=_keeps_changing(count, planned))
         move(connection, Standpoint(made["id"], State.READY), held)
     return int(made["id"])

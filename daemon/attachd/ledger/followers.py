@@ -14,13 +14,22 @@ from attachd.ledger.moves import Standpoint, held_behind, move, restart, waits_b
 from attachd.ledger.rows import error_of
 from attachd.model import Delivery, State
 
-SAME_BYTES = """
-    SELECT id, state, run, intent, elder_id, waited, error_kind, error_message, error_hint FROM deliveries
-    WHERE bytes_key IS NOT NULL AND bytes_key = ?1 AND destination = ?2 AND target = ?3 AND state = ?4
-    AND id <> ?5 AND (?4 = 'done' OR elder_id IS NULL) ORDER BY id LIMIT 1
+_BEFORE_US = (State.DONE, State.ACTIVE, State.READY, State.WAITING, State.DOUBTFUL, State.HELD)
+
+_IN_STATE = """
+    SELECT * FROM (SELECT id, state, run, intent, elder_id, waited, error_kind, error_message, error_hint
+    FROM deliveries WHERE bytes_key IS NOT NULL AND bytes_key = ?1 AND destination = ?2 AND target = ?3
+    AND state = '{state}' AND id <> ?4 {nobody_s_follower} ORDER BY id LIMIT 1)
 """
 
-_BEFORE_US = (State.DONE, State.ACTIVE, State.READY, State.WAITING, State.DOUBTFUL, State.HELD)
+# State by state, and no further than the first that has one: a state may have thousands with the same bytes.
+SAME_BYTES = (
+    " UNION ALL ".join(
+        _IN_STATE.format(state=state, nobody_s_follower="" if state is State.DONE else "AND elder_id IS NULL")
+        for state in _BEFORE_US
+    )
+    + " LIMIT 1"
+)
 
 
 def identify(connection: sqlite3.Connection, delivery: Delivery, sha256: str, at: datetime, by: str) -> Place:
@@ -30,7 +39,8 @@ def identify(connection: sqlite3.Connection, delivery: Delivery, sha256: str, at
         return Place.FOLLOWS
     elder = _elder(connection, row) if row["bytes_key"] else None
     if elder is None:
-        connection.execute("UPDATE deliveries SET elder_id = NULL WHERE id = ?", (delivery.id,))
+        if row["elder_id"] is not None:
+            connection.execute("UPDATE deliveries SET elder_id = NULL WHERE id = ?", (delivery.id,))
         return Place.FIRST
     if elder["state"] == State.DONE:
         attached = Change(
@@ -45,13 +55,13 @@ def identify(connection: sqlite3.Connection, delivery: Delivery, sha256: str, at
 def _note_hash(connection: sqlite3.Connection, delivery: Delivery, sha256: str) -> sqlite3.Row | None:
     size = delivery.signs.size
     key = None if not delivery.dedupe else sha256 if size else f"{sha256}:{delivery.filename}"
-    noted = connection.execute(
-        "UPDATE deliveries SET bytes_key = ? WHERE id = ? AND state = 'active' AND run IS ?",
+    noted: list[sqlite3.Row] = connection.execute(
+        "UPDATE deliveries SET bytes_key = ? WHERE id = ? AND state = 'active' AND run IS ? RETURNING *",
         (key, delivery.id, delivery.run),
-    )
-    if noted.rowcount == 0:
+    ).fetchall()
+    if not noted:
         return None
-    row: sqlite3.Row = connection.execute("SELECT * FROM deliveries WHERE id = ?", (delivery.id,)).fetchone()
+    [row] = noted
     connection.execute(
         "UPDATE files SET sha256 = ? WHERE directory_id = ? AND name = ? AND version = ? AND sha256 IS NULL",
         (sha256, row["directory_id"], row["name"], row["version"]),
@@ -60,14 +70,9 @@ def _note_hash(connection: sqlite3.Connection, delivery: Delivery, sha256: str) 
 
 
 def _elder(connection: sqlite3.Connection, row: sqlite3.Row) -> sqlite3.Row | None:
-    about = (row["bytes_key"], row["destination"], row["target"])
-    for state in _BEFORE_US:
-        found: sqlite3.Row | None = connection.execute(
-            SAME_BYTES, (*about, state.value, row["id"])
-        ).fetchone()
-        if found is not None:
-            return found
-    return None
+    about = (row["bytes_key"], row["destination"], row["target"], row["id"])
+    found: sqlite3.Row | None = connection.execute(SAME_BYTES, about).fetchone()
+    return found
 
 
 def _stand_behind(

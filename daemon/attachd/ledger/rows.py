@@ -24,6 +24,10 @@ DELIVERY = """
 """What `delivery` reads; the caller adds WHERE and ORDER BY."""
 
 
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_ASCII_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def to_text(at: datetime) -> str:
     """Write a time as the ledger keeps it: UTC, milliseconds, `Z`; sorts as text."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -46,10 +50,8 @@ def to_time_or_none(text: str | None) -> datetime | None:
 
 def to_json(value: object) -> str:
     """Write a value in the one form that equal values share: sorted keys, no spaces."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    if text == clean(text):
-        return text
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    text = _JSON.encode(value)
+    return text if text == clean(text) else _ASCII_JSON.encode(value)
 
 
 def clean(text: str) -> str:

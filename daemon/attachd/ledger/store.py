@@ -182,17 +182,20 @@ class SqliteLedger:
         limit: int,
         *,
         withheld: Withheld | None = None,
+        due: bool = True,
         latest: datetime | None = None,
     ) -> Sequence[Delivery]:
-        """Make waiting deliveries that are due ready, and at most `limit` ready ones active, oldest first.
+        """Make waiting deliveries that are `due` ready, and at most `limit` ready ones active, oldest first.
 
         What waits, or became ready, beyond `latest` was given its time by a wrong clock.
         """
-        return self._writer.run(
-            lambda connection: claims.claim(
-                connection, destination, run, at, limit, withheld=withheld or Withheld(), latest=latest
-            )
-        )
+
+        def claim(connection: Connection) -> Sequence[Delivery]:
+            if due:
+                claims.make_due_ready(connection, destination, run, at, latest)
+            return claims.claim(connection, destination, run, at, limit, withheld=withheld or Withheld())
+
+        return self._writer.run(claim)
 
     def next_due(self, destination: str) -> datetime | None:
         """Give the earliest `next_attempt_at` of a waiting delivery, or None."""

@@ -30,7 +30,11 @@ from attachd.pipeline.patience import until_written
 log = structlog.get_logger("attachd")
 
 POLL_SECONDS = 0.5
-"""The longest wait of a claim loop: so soon it notices what another process wrote to the ledger."""
+"""The longest wait of a claim loop: so soon it notices what another process wrote to the ledger.
+
+At least so often it also looks at what waits: for its time, for its doubt to be settled, or for ever because
+the clock was put back. In between it only claims what is ready.
+"""
 
 DOUBT_SECONDS = 30.0
 """How long a destination that could not be asked about a doubtful delivery is left alone."""
@@ -111,6 +115,7 @@ class Dispatcher:
         self._results: queue.SimpleQueue[Attempt | int] = queue.SimpleQueue()
         self._busy: set[int] = set()
         self._asked_at: dict[int, float] = {}
+        self._round_at = 0.0
         self._threads: list[threading.Thread] = []
         self.failure: BaseException | None = None
         self.heart = Heart(clock)
@@ -180,12 +185,16 @@ class Dispatcher:
         self.heart.beat()
         self._wake.clear()
         self._take_results()
-        self._settle_doubt()
-        self._claim()
-        self._wake.wait(self._pause())
-
-    def _claim(self) -> None:
         now = self._clock.monotonic()
+        if now < self._round_at:
+            self._claim(now)
+        else:
+            self._settle_doubt(now)
+            self._claim(now, with_waiting=True)
+            self._round_at = now + self._pause()
+        self._wake.wait(max(0.0, self._round_at - self._clock.monotonic()))
+
+    def _claim(self, now: float, *, with_waiting: bool = False) -> None:
         free = self.settings.workers - len(self._busy)
         allowed = gates.may_claim(self._gate, now)
         limit = free if allowed is None else min(free, allowed)
@@ -198,7 +207,8 @@ class Dispatcher:
             at,
             limit,
             withheld=self._withheld(),
-            latest=latest_end(at, longest_pause(self.settings.retry)),
+            due=with_waiting,
+            latest=latest_end(at, longest_pause(self.settings.retry)) if with_waiting else None,
         )
         for delivery in claimed:
             probe = self._gate.is_closed
@@ -207,8 +217,7 @@ class Dispatcher:
             self._busy.add(delivery.id)
             self._jobs.put(_Job(delivery=delivery, probe=probe))
 
-    def _settle_doubt(self) -> None:
-        now = self._clock.monotonic()
+    def _settle_doubt(self, now: float) -> None:
         if self._gate.is_closed:
             return
         doubtful = self._ledger.doubtful(self.settings.name)
@@ -230,9 +239,12 @@ class Dispatcher:
                 return
             if isinstance(result, int):
                 self._busy.discard(result)
+                self._round_at = 0.0
                 continue
             self._busy.discard(result.delivery_id)
             self._gate = self._after(result)
+            if result.asked is not Asked.ANSWERED:  # it may be in doubt, or due again soon
+                self._round_at = 0.0
 
     def _after(self, result: Attempt) -> Gate:
         before = self._gate

@@ -41,6 +41,9 @@ from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
 
+GATHER_SECONDS = 0.02
+"""How long it waits for company once something was attached: the ledger is asked once for all of them."""
+
 POLL_SECONDS = 0.5
 """The longest wait: so soon it notices what became due without a word (a person's command, a pause's end)."""
 
@@ -130,8 +133,8 @@ class Finisher:
             self.heart.rest()  # a copy takes as long as the file is large
             self._attempt_guarded(action)
         self._busy = False
-        if action is None:
-            self._wake.wait(POLL_SECONDS)
+        if action is None and self._wake.wait(POLL_SECONDS):
+            self._stop.wait(GATHER_SECONDS)
 
     def _attempt_guarded(self, action: AfterAction) -> None:
         try:
