@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
-from threading import Thread, get_native_id
+from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,12 +17,12 @@ NICE = 10
 
 
 def give_way() -> None:
-    """Lower the priority of the thread that calls, for good: Linux has one for each thread, setpriority(2).
+    """Lower the priority of the thread that calls, for good: Linux has one for each thread, nice(2).
 
     Where that is forbidden it goes on as it is.
     """
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICE)
+        os.nice(NICE)
 
 
 def in_background(work: Callable[[], T]) -> T:
