@@ -1,10 +1,12 @@
 """Serves the page in a thread of its own. Whatever becomes of it, the service goes on without."""
 
+import asyncio
 import socket
 from threading import Condition, Thread
 
 import structlog
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 
 from attachd.page.app import build_app
 from attachd.page.listening import Listen, bound
@@ -86,7 +88,7 @@ class StatusPage:
         return self._stopping or self._wanted != listen
 
     def _serve(self, listen: Listen, sockets: list[socket.socket]) -> None:
-        server = uvicorn.Server(_config(self._source, listen))
+        server = _warm(self._source, listen)
         with self._changed:
             if self._is_over(listen):
                 return
@@ -111,8 +113,9 @@ class StatusPage:
             log.warning("page_not_served", address=listen.shown(), why=why, hint=hint)
 
 
-def _config(source: Source, listen: Listen) -> uvicorn.Config:
-    return uvicorn.Config(
+def _warm(source: Source, listen: Listen) -> uvicorn.Server:
+    """Give a server that has imported everything: else the first request would wait for that."""
+    config = uvicorn.Config(
         build_app(source, listen),
         log_config=None,  # else uvicorn would set up our logging
         log_level="warning",
@@ -126,3 +129,7 @@ def _config(source: Source, listen: Listen) -> uvicorn.Config:
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
+    config.load()
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(run_in_threadpool(int))
+    return uvicorn.Server(config)
