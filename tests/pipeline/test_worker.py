@@ -10,7 +10,7 @@ from attachd.core.settings import DestinationSettings, RetryPolicy
 from attachd.destinations.linked import Given
 from attachd.destinations.rehearsal import Rehearsal
 from attachd.destinations.signin import FixedSecret, GivenToken
-from attachd.errors import StopRequested
+from attachd.errors import FileUnreadable, StopRequested
 from attachd.folders.local import LocalFiles
 from attachd.ledger.store import SqliteLedger
 from attachd.model import ErrorInfo, ErrorKind, PlannedDelivery, Signs, Standing, State
@@ -26,6 +26,13 @@ class Stops(Rehearsal):
 
     def open(self, upload):
         raise StopRequested("the service stops")
+
+
+class GivenUp(Rehearsal):
+    """Is told, while it reads the file, that nobody waits for the share any more."""
+
+    def open(self, upload):
+        raise FileUnreadable("the server does not answer")
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def record(ledger, tmp_path):
     return lambda: ledger.claim("ion", "run 1", now(), 1)
 
 
-def worker_of(ledger, destination):
+def worker_of(ledger, destination, in_place=lambda _: True):
     return Worker(
         destination=destination(
             Given(settings=SETTINGS, token=GivenToken(FixedSecret("t")), clock=SystemClock())
@@ -70,7 +77,7 @@ def worker_of(ledger, destination):
         retry=RetryPolicy(),
         waits={},
         look=lambda *_: None,
-        in_place=lambda _: True,
+        in_place=in_place,
         attached=lambda: None,
         cut=threading.Event(),
     )
@@ -86,3 +93,14 @@ def test_an_attempt_that_a_stop_cuts_short_leaves_the_last_error_standing(ledger
     worker_of(ledger, Stops).attempt(second)
     (third,) = claim()
     assert (third.error, third.attempts) == (TROUBLE, 1)
+
+
+def test_a_stop_asks_nothing_more_of_a_share_that_hangs(ledger, tmp_path):
+    """What was cut off is ready again at once: a look at the folder would wait for its server as well."""
+    (delivery,) = record(ledger, tmp_path)()
+    looks = []
+    worker = worker_of(ledger, GivenUp, in_place=lambda folder: looks.append(folder) or True)
+    worker._cut.set()
+    worker.attempt(delivery)
+    (again,) = ledger.claim("ion", "run 1", now(), 1)
+    assert (again.attempts, again.error, looks) == (0, None, [])

@@ -52,8 +52,8 @@ def install_page() -> str:
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
-    """Start one ION for the session."""
-    with Simulator() as running:
+    """Start one ION for the session, and a Glue that takes all that is known of a picture."""
+    with Simulator(glue_metadata=True) as running:
         yield running
 
 

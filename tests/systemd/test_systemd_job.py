@@ -9,6 +9,21 @@ GIB = 1024**3
 SMALL = 48 * 1024**2
 RULES = "/etc/attachd/rules.yaml"
 
+DRAW = """
+from PIL import Image
+for name in ("a.png", "a.jpg", "a.webp"):
+    Image.linear_gradient("L").convert("RGB").resize((640, 480)).save(f"/srv/inspection/glue/{name}")
+"""
+
+TO_GLUE = f"""
+install -m 600 /dev/stdin /etc/credstore/glue-token
+sed -i 's|^folders:|  glue: {{kind: glue, url: "'$url'", token: {{credential: glue-token}}}}\\n&|' {RULES}
+cat >> {RULES} <<'EOF'
+      - {{name: pictures, match: "glue/*", to: glue, target: {{message: "Look at {{file}}"}}}}
+EOF
+systemctl restart attachd
+"""
+
 
 def drop(machine, path, content="bytes"):
     """Drop a file as another user of the group, who is not attachd."""
@@ -105,3 +120,22 @@ def test_a_large_transfer_that_a_stop_cut_off_is_sent_anew(service, slow, simula
     assert simulator.call_counts["open"] == opened + 2
     (attachment,) = [each for each in simulator.attachments if each.filename == "cut.jpg"]
     assert attachment.sha256 == hash_of_large(GIB)
+
+
+@pytest.fixture
+def to_glue(service, simulator):
+    """Give a machine whose pictures in glue/ go to Glue; the rules are put back at the end."""
+    service.run(f"cp -p {RULES} /root/rules.before")
+    service.run(f"url={simulator.glue_url}\n{TO_GLUE}", given=simulator.glue_token)
+    yield service
+    service.run(f"cp -p /root/rules.before {RULES}; rm /etc/credstore/glue-token; systemctl restart attachd")
+
+
+def test_pictures_are_measured_under_the_unit(to_glue, simulator, wait_until):
+    """The hardening lets attachd start the process that reads pictures, and that one confine itself."""
+    to_glue.run("install -d -g inspection -m 2770 /srv/inspection/glue; cat > /root/draw.py", given=DRAW)
+    to_glue.run("umask 027; /opt/attachd/bin/python /root/draw.py")
+    wait_until(lambda: len(simulator.files) == 3, "in Glue")
+    for file in simulator.files:
+        measured = file.metadata
+        assert (measured["width"], measured["height"], len(measured["blurHash"])) == (640, 480, 28)

@@ -295,6 +295,8 @@ class Worker:
         return Attempt(delivery_id=delivery.id, asked=asked, trouble=trouble)
 
     def _without_file(self, delivery: Delivery, error: FileError) -> Change:
+        if self._cut.is_set():  # a share that hangs was given up for the stop: it is not asked once more
+            return self._untried(delivery, "the service stopped")
         if isinstance(error, FileGone | NotRegular):  # something else took its place: the file is gone
             return self._absent(delivery)
         if isinstance(error, FileUnreadable):
