@@ -83,6 +83,7 @@ MEANINGS = {
     "after_action_failed_by_a_bug": "a bug; this after-action is tried again",
     "folder_failed": "a bug in a folder; the service ends with exit code 1",
     # Of the log itself
+    "log_lines_dropped": "nobody read the log for a while; so many lines of it were dropped",
     "repeated": "the event `what` came so many times more within so many seconds, for the same reason",
 }
 

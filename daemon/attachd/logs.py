@@ -22,6 +22,8 @@ import structlog
 from attachd.log_repeats import Repeats
 from attachd.printable import safe_text, without_secrets
 
+log = structlog.get_logger("attachd")
+
 _SIGNED_QUERY = re.compile(r"(?i)(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|authorization\W{1,4}(?:token|basic)?)\s*[A-Za-z0-9._~+/=-]{8,}")
 _SIGNATURE = re.compile(
@@ -67,8 +69,8 @@ class _Handler(logging.StreamHandler[TextIO]):
             self._dropped += 1
             return
         if self._dropped:
-            line = f"attachd: {self._dropped} log lines were dropped: nobody read them\n".encode() + line
-            self._dropped = 0
+            dropped, self._dropped = self._dropped, 0
+            Context().run(_tell_dropped, dropped)  # comes back here, and is written before this line
         while line and _takes(descriptor, _PATIENCE_MS):
             line = line[os.write(descriptor, line[:_PIPE_BUF]) :]
 
@@ -79,6 +81,10 @@ class _Handler(logging.StreamHandler[TextIO]):
         with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor has none to replace
             # Else what stands in the buffer fails once more at exit, and the exit code with it.
             os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), self.stream.fileno())
+
+
+def _tell_dropped(lines: int) -> None:
+    log.error("log_lines_dropped", lines=lines)
 
 
 def _descriptor_of(stream: TextIO) -> int | None:

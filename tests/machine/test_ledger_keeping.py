@@ -1,7 +1,5 @@
 """The ledger's backup, its check, and what a copy that was put back cannot know; without a service."""
 
-import io
-import logging
 import os
 import shutil
 import sqlite3
@@ -20,7 +18,6 @@ from attachd.ledger.backup import backed_up_at, set_backup_aside
 from attachd.ledger.keeping import LedgerFile
 from attachd.ledger.reports import Reports
 from attachd.ledger.store import SqliteLedger
-from attachd.logs import _Handler
 from attachd.model import ErrorInfo, ErrorKind, PlannedDelivery, Signs, Standing, State
 from attachd.pipeline.patience import until_written
 from attachd.service.clock import SystemClock
@@ -374,36 +371,6 @@ class TestEnding:
             _tell_failure("worker", failure)
         assert said[0]["event"] == event
         assert words in str(said[0])
-
-
-class TestLog:
-    """The log never makes anybody wait for long."""
-
-    def test_full_pipe_costs_lines_and_tells_how_many(self):
-        """Long lines go in pieces; what found no room is counted once there is room."""
-        reading, writing = os.pipe()
-        with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb") as reader:
-            handler = _Handler(stream)
-            for number in range(40):
-                handler._write(writing, b"%d" % number * 5000 + b"\n")
-            os.set_blocking(reading, False)
-            while reader.read(65536):
-                pass
-            handler._write(writing, b"again\n")
-            said = reader.read(65536)
-        assert said.endswith(b"again\n")
-        assert b"log lines were dropped: nobody read them" in said
-
-    def test_stream_without_a_descriptor_is_written_as_ever(self):
-        """A buffer takes everything."""
-        stream = io.StringIO()
-        handler = _Handler(stream)
-        handler.emit(handler_record("hello"))
-        assert stream.getvalue() == "hello\n"
-
-
-def handler_record(message):
-    return logging.makeLogRecord({"msg": message})
 
 
 def test_copies_are_made_by_anybody(store, tmp_path):

@@ -44,10 +44,26 @@ def test_log_that_nobody_reads_stalls_nothing(machine):
         nonlocal said
         with contextlib.suppress(BlockingIOError):
             said += os.read(reading, 65536)
-        return b"log lines were dropped" in said
+        return b"log_lines_dropped" in said
 
     machine.wait_until(told, "the missing lines are counted")
     assert machine.end(service) == 0
+    os.close(reading)
+
+
+def test_log_that_was_full_before_the_start_stalls_nothing(machine):
+    """The start, every delivery and the stop go on although not one line can be written."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, b"x" * 4096):
+            pass
+    os.set_blocking(writing, True)
+    service = machine.begin(stderr=writing)
+    machine.drop_many("full", 5)
+    machine.expect("full", 5)
+    assert machine.end(service) == 0
+    os.close(writing)
     os.close(reading)
 
 
