@@ -1,6 +1,6 @@
 """Log lines: structlog rendered through the standard library's handlers.
 
-So watchdog's and urllib3's records come out in the same shape, and every line passes the redaction and the
+So the records of libraries come out in the same shape, and every line passes the redaction and the
 path escaping here.
 
 Event names are snake_case, one per kind of event, all of them in `log_events`; everything else is a field.
@@ -30,7 +30,7 @@ _SIGNATURE = re.compile(
     r"(?i)\b(x-amz-(?:signature|credential|security-token)|signature|access_token|client_secret)=[^&\s\"'<>]+"
 )
 _SYSLOG_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_NOISY = ("watchdog", "fsevents")  # urllib3 is silenced where it is used: its records hold signed URLs
+_SILENT = ("watchdog", "fsevents")  # what they lose the folder tells; urllib3 is silenced where it is used
 
 _repeats = Repeats()
 
@@ -131,8 +131,8 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -1,8 +1,11 @@
 """A ledger that lives in memory, a sink that records, and folders under watch that end with their test."""
 
+import fcntl
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from attachd.folders.watch import FolderWatch
 from attachd.model import FolderRecord, Signs
 
 LIMIT = 60.0
+QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
 class SystemClock:
@@ -53,7 +57,7 @@ class MemoryLedger:
         return {one for one in self.known(folder_id, directory) or () if one[0] in names}
 
     def pending_paths(self, folder_id) -> Iterator[str]:
-        yield from sorted(self.pending)
+        yield from sorted(self.pending | self.parked)
 
     def parked_paths(self, folder_id) -> Iterator[str]:
         yield from sorted(self.parked)
@@ -107,6 +111,7 @@ class Intake:
         self.gone_paths.append(path)
         self.ledger.files.pop(path, None)
         self.ledger.pending.discard(path)
+        self.ledger.parked.discard(path)
 
 
 @pytest.fixture
@@ -191,3 +196,24 @@ def watch(root, ledger, intake):
 def signs_at():
     """Give the signs of what lies at a path now."""
     return lambda path: Signs.of(Path(path).lstat())
+
+
+@pytest.fixture
+def queue_of():
+    """Let queues made inside hold so many events: a setting of the machine, so for one test at a time."""
+
+    @contextmanager
+    def lowered(length):
+        if not os.access(QUEUE, os.W_OK):
+            assert not os.environ.get("CI"), "lowering a limit of inotify needs root"
+            pytest.skip("lowering a limit of inotify needs root")
+        with QUEUE.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = QUEUE.read_text()
+            try:
+                QUEUE.write_text(str(length))
+                yield
+            finally:
+                QUEUE.write_text(before)
+
+    return lowered

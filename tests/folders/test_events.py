@@ -1,17 +1,19 @@
 import ctypes
 import errno
+import itertools
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from watchdog.observers import inotify_c
 
+from attachd.core.settings import Watch
 from attachd.folders import events, limits
 from attachd.folders.events import FolderEvents
+from attachd.folders.lookout import RENEWAL_PAUSE, Lookout
 from attachd.folders.mailbox import Mailbox
 from attachd.folders.rounds import SHORTEST_PAUSE, next_pause
-
-LIMITS = Path("/proc/sys/fs/inotify")
 
 
 @pytest.fixture
@@ -28,27 +30,6 @@ def watching(root, mailbox):
     yield watch
     watch.stop()
     watch.stop()
-
-
-@pytest.fixture
-def limit():
-    """Lower a limit of inotify, which holds for queues made from then on; put it back soon."""
-    before = {}
-
-    def lower(name, value):
-        if not os.access(LIMITS / name, os.W_OK):
-            pytest.skip("lowering a limit of inotify needs root")
-        before.setdefault(name, (LIMITS / name).read_text())
-        (LIMITS / name).write_text(str(value))
-
-    def restore():
-        while before:
-            name, value = before.popitem()
-            (LIMITS / name).write_text(value)
-
-    lower.restore = restore
-    yield lower
-    restore()
 
 
 def hints(mailbox):
@@ -129,34 +110,42 @@ def test_a_failing_reader_ends_the_watch_visibly(root, watching, mailbox, monkey
     assert mailbox.take_hints_lost()
 
 
-def test_an_overflow_of_the_kernels_queue_asks_for_a_scan(root, mailbox, limit, until):
+def test_an_overflow_of_the_kernels_queue_asks_for_a_scan(root, mailbox, queue_of, until):
     """Events are lost then, and nobody else says so."""
-    limit("max_queued_events", 8)
     watch = FolderEvents(str(root), mailbox)
-    assert watch.start() == ""
-    limit.restore()
+    with queue_of(8):
+        assert watch.start() == ""
+    assert not watch.overflowed
     try:
         with watch._queue._lock:  # watchdog reads nothing meanwhile
             for number in range(20):
                 (root / f"f{number}").touch()
         until(mailbox.take_hints_lost)
         assert mailbox.take_scan_wanted()
+        assert watch.overflowed
     finally:
         watch.stop()
+    assert not watch.overflowed
 
 
-def test_files_lost_by_an_overflow_are_found_at_once(root, watch, intake, limit, until):
-    """With a queue of 64 events and a rescan far away nothing is missed."""
-    limit("max_queued_events", 64)
-    folder = watch(rescan=3600.0)
-    until(lambda: folder.health().is_idle)
-    limit.restore()
-    first = folder.health().last_scan_at
-    with folder._lookout._events._queue._lock:  # watchdog reads nothing meanwhile
-        for number in range(300):
-            (root / str(number)).touch()
-    until(lambda: len({file.path for file in intake.files}) == 300)
-    assert folder.health().last_scan_at > first
+def test_watches_are_not_renewed_all_the_time(root, mailbox):
+    """Where overflow follows overflow, setting them takes a tenth of the time at most."""
+    ticks = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: float(next(ticks)))
+    lookout = Lookout(str(root), Watch.EVENTS, mailbox, clock, first_pause=2.0)
+    lookout.begin("ext4")
+    first = lookout._events._queue
+    first.overflowed = True
+    assert not lookout.sees_all
+    asked = 0
+    while lookout._events._queue is first:
+        assert not lookout.tend()
+        asked += 1
+        assert asked < 100
+    assert asked > RENEWAL_PAUSE / 2
+    assert lookout.sees_all
+    assert not first.is_alive()
+    assert lookout.end()
 
 
 def test_directories_beyond_the_limit_of_watches_are_counted_and_scanned(

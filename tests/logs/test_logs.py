@@ -49,6 +49,16 @@ def test_authorization_values_are_stars():
     assert redact("the token variable is not set") == "the token variable is not set"
 
 
+@pytest.mark.parametrize("level", ["debug", "warning"])
+def test_watchdog_is_silent(level):
+    """It takes the end of a watch for an error; what it loses, the folder tells."""
+    stream = io.StringIO()
+    configure(level, "json", stream)
+    logging.getLogger("watchdog.observers.inotify").error("called when the thread is inactive")
+    logging.getLogger("other").error("heard")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["heard"]
+
+
 def test_names_stay_on_their_line():
     """Control characters and bytes that are no text cannot forge a log line."""
     assert safe_text("a\nERROR forged\x1b[31m\udcff") == "a\\x0aERROR forged\\x1b[31m\\xff"

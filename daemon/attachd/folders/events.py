@@ -77,6 +77,11 @@ class FolderEvents:
         """Count the directories without a watch because the system's limit of watches is reached."""
         return self._queue.refused if self._queue else 0
 
+    @property
+    def overflowed(self) -> bool:
+        """Say whether events were lost since the watches were set: directories made then have none."""
+        return self._queue is not None and self._queue.overflowed
+
     def start(self) -> str:
         """Set the watches, on every directory below the folder, and give "" or what prevents it, in words."""
         _silence_doubled_watches()
@@ -108,6 +113,8 @@ class FolderEvents:
         """Take the watches away; a second time does nothing."""
         observer, self._observer = self._observer, None
         queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.is_ending = True
         if observer is not None:
             observer.stop()
             if observer.is_alive():
@@ -141,6 +148,7 @@ class _Queue(InotifyFD):
         super().__init__()
         self._mailbox = mailbox
         self.refused = 0
+        self.overflowed = self.is_ending = False
         self.failure: Exception | None = None
 
     @property
@@ -157,11 +165,15 @@ class _Queue(InotifyFD):
             self._mailbox.lose_hints()
 
     def handle_event(self, event: InotifyEvent) -> None:
-        """Handle an event; after an overflow, when the watches stand again, ask for a scan."""
-        if event.is_queue_overflow:
-            self.refused = 0
-        super().handle_event(event)
-        if event.is_queue_overflow:
+        """Handle an event; after an overflow, ask for a scan at once and leave the watches as they are.
+
+        Watchdog would set them anew here, which takes a second for 20,000 directories and brings an event
+        for each: the next overflow, and so on. One that taking all of them away brings means nothing.
+        """
+        if not event.is_queue_overflow:
+            super().handle_event(event)
+        elif not self.is_ending:
+            self.overflowed = True
             self._mailbox.lose_hints()
 
     def add_callback(

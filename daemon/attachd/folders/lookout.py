@@ -15,6 +15,9 @@ from attachd.folders.mounts import is_network
 PAUSE_CAP = 300.0
 """Seconds between attempts to set the watch, at most."""
 
+RENEWAL_PAUSE = 10.0
+"""Between two renewals of the watches after overflows: so many times what setting them takes."""
+
 log = structlog.get_logger("attachd")
 
 
@@ -41,6 +44,7 @@ class Lookout:
         self._trouble = ""
         self._pause = first_pause
         self._again_at = math.inf
+        self._renew_at = -math.inf
         self._limit: int | None = None
         self._told = False
 
@@ -57,7 +61,7 @@ class Lookout:
     @property
     def sees_all(self) -> bool:
         """Say whether events bring hints from every directory of the folder."""
-        return self._events.is_on and not self._events.refused
+        return self._events.is_on and not self._events.refused and not self._events.overflowed
 
     @property
     def detail(self) -> str:
@@ -107,6 +111,8 @@ class Lookout:
             self._mailbox.want_scan()
         if not self._events.is_on and self._clock.monotonic() >= self._again_at:
             self._set()
+        elif self._events.overflowed and self._clock.monotonic() >= self._renew_at:
+            self._renew()
         return bool(fault)
 
     def _tend_limit(self) -> str:
@@ -128,10 +134,20 @@ class Lookout:
         self._again_at = math.inf
         return was_on
 
+    def _renew(self) -> None:
+        """Set the watches anew: directories that were made or renamed while events were lost have none."""
+        self._events.stop()
+        self._pause = self._first_pause
+        self._set()
+
     def _set(self) -> None:
-        self._limit, self._told = limits.max_user_watches(), False
+        began, limit = self._clock.monotonic(), limits.max_user_watches()
+        self._told = self._told and limit == self._limit
+        self._limit = limit
         self._trouble = self._events.start()
-        self._again_at = self._clock.monotonic() + self._pause
+        now = self._clock.monotonic()
+        self._renew_at = now + RENEWAL_PAUSE * (now - began)
+        self._again_at = now + self._pause
         self._pause = min(self._pause * 2, PAUSE_CAP)
         if self._events.is_on:
             self._mailbox.want_scan()
