@@ -1,13 +1,14 @@
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from attachd.core.mounts import Mount
 from attachd.core.settings import RequireMount
-from attachd.folders import reach
-from attachd.folders.root import judge
+from attachd.folders import mounts, reach
+from attachd.folders.root import Identity, Root, identify, is_moved, judge
 
 PLAIN = Mount(id=1, filesystem="ext4", point="/", source="/dev/sda1", part="/")
 SHARE = Mount(id=2, filesystem="nfs4", point="/mnt/in", source="nas:/in", part="/")
@@ -40,6 +41,45 @@ def test_a_disk_is_known_by_what_it_says_it_is(volume, same):
     """Under another device's name it is the same disk, if its file system says so."""
     other = Mount(id=9, filesystem="ext4", point="/mnt/in", source="/dev/sdc1", part="/", volume=volume)
     assert (judge(other, DISK, "ext4") == "") is same
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "same"),
+    [
+        (DISK, {"point": "/media/in", "source": "/dev/sdc1"}, True),
+        (DISK, {}, False),
+        (DISK, {"point": "/media/in", "volume": 8}, False),
+        (DISK, {"point": "/media/in", "volume": 0}, False),
+        (DISK, {"point": "/media/in", "part": "/below"}, False),
+        (SHARE, {"point": "/media/in"}, True),
+        (SHARE, {"point": "/media/in", "source": "nas:/out"}, False),
+    ],
+)
+def test_what_is_mounted_elsewhere_is_known_by_its_disk_or_share(before, changes, same):
+    """Another disk, another part of it, or one that does not say which it is, is not the folder."""
+    was = Identity(mount=before, device=1, inode=2)
+    assert is_moved(Identity(mount=replace(before, **changes), device=9, inode=2), was) is same
+
+
+def test_a_folder_that_lies_on_the_same_disk_elsewhere_is_new_and_not_out():
+    """Its watches are set anew; on another disk there it would be out."""
+    moved = replace(DISK, point="/media/in")
+    found = iter([DISK, moved, replace(DISK, volume=8)])
+    folder = Root("/in", "ext4", look=lambda _: Identity(mount=next(found), device=1, inode=2))
+    assert [folder.check().is_new for _ in range(2)] == [True, True]
+    assert "lay on what was mounted at /media/in" in folder.check().problem
+
+
+def test_a_directory_on_a_network_is_known_by_its_mount_alone(root, monkeypatch):
+    """The numbers that FUSE gives it are no sign of another one."""
+    monkeypatch.setattr(mounts, "mount_of", lambda _: SHARE)
+    assert identify(str(root)) == Identity(mount=SHARE, device=0, inode=0)
+
+
+def test_an_empty_mount_point_on_the_same_disk_is_not_the_folder():
+    """A disk may be mounted on a directory of itself."""
+    was = Identity(mount=DISK, device=1, inode=2)
+    assert not is_moved(Identity(mount=replace(DISK, point="/"), device=1, inode=40), was)
 
 
 @pytest.fixture

@@ -163,6 +163,39 @@ def test_an_older_marker_is_none(root, watch, intake, until):
     assert "older" in intake.parked_files["a"].message
 
 
+def test_a_name_that_is_too_long_with_its_marker_is_parked(root, watch, intake, until):
+    """No such marker can ever be there; the folder goes on, and people see why."""
+    (root / ("n" * 255)).write_bytes(b"a")
+    folder = watch(rules=ruled(marker="{file}.done", within=0.1))
+    until(lambda: intake.parked_files)
+    assert "cannot be looked at: file name too long" in intake.parked_files["n" * 255].message
+    (root / "a").write_bytes(b"a")
+    (root / "a.done").touch()
+    until(lambda: intake.paths == ["a"])
+    assert folder.failure is None
+
+
+def test_a_folder_that_is_out_says_nothing_of_a_marker(root):
+    """Its files lack nothing then: nobody knows."""
+    (root / "a").write_bytes(b"a")
+    signs = Signs.of((root / "a").stat())
+    examiner = examining.Examiner(str(root / "away"), Demands(ruled(marker="{file}.done")))
+    with pytest.raises(examining.walk.RootOut):
+        examiner.lack("a", signs)
+
+
+def test_a_directory_in_the_place_of_a_parked_file_is_no_file(root, watch, intake, until):
+    """The file is gone, and not unfinished for ever."""
+    folder = watch(rules=ruled(within=0.0), rescan=0.1)
+    (root / "a.pdf").write_bytes(PDF[:9000])
+    until(lambda: "a.pdf" in intake.parked_files)
+    (root / "a.pdf").unlink()
+    (root / "a.pdf").mkdir()
+    until(lambda: intake.gone_paths)
+    until(is_idle(folder))
+    assert (intake.gone_paths, intake.paths) == (["a.pdf"], [])
+
+
 def test_a_parked_file_that_still_lacks_something_stays_parked(root, watch, intake, until):
     """Rounds look at it and say nothing new; a leftover of rsync and a link in its place neither."""
     (root / "a").write_bytes(b"a")

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -91,11 +91,11 @@ class Bench:
     def once(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.call("run", "--once", *arguments)
 
-    def start(self, driver: Path | None = None) -> subprocess.Popen[bytes]:
+    def start(self, driver: Path | None = None, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         log = (self.directory / "log.txt").open("ab")
         with log:
             process = subprocess.Popen(
-                self.command("run", driver=driver), stderr=log, stdout=log, cwd=self.directory
+                [*prefix, *self.command("run", driver=driver)], stderr=log, stdout=log, cwd=self.directory
             )
         self.processes.append(process)
         return process

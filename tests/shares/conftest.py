@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,6 +132,17 @@ class Share:
         for pid in self._sessions():
             os.kill(pid, signal.SIGKILL)
 
+    def kill_mount(self) -> None:
+        """Kill sshfs itself: the kernel answers ENOTCONN for what is mounted, until it is unmounted."""
+        point = os.fsencode(self.mount_point)
+        commands = {int(each.parent.name): each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline")}
+        (pid,) = (
+            pid
+            for pid, words in commands.items()
+            if words.startswith(b"sshfs\0") and point in words.split(b"\0")
+        )
+        os.kill(pid, signal.SIGKILL)
+
     def unmount(self) -> None:
         while self.is_mounted:
             subprocess.run(["umount", "-l", self.mount_point], check=False, timeout=LIMIT)
@@ -156,7 +168,7 @@ class Share:
 class Bench:
     """The service on the share and on a local folder, and the commands of a user."""
 
-    def __init__(self, directory: Path, share: Share, simulator: Simulator) -> None:
+    def __init__(self, directory: Path, share: Any, simulator: Simulator) -> None:
         self.directory = directory
         self.share = share
         self.simulator = simulator
@@ -284,12 +296,24 @@ def share_beside(tmp_path: Path) -> Iterator[Share]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, share: Share) -> Iterator[Bench]:
-    """Give a service on the share and a local folder; it does not run yet."""
+def bench_on(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Give what makes a service on a share and on a local folder; it does not run yet."""
+    made: list[Bench] = []
+
+    def make(share: Any) -> Bench:
+        made.append(Bench(tmp_path, share, simulator))
+        return made[-1]
+
     with Simulator() as simulator:
-        made = Bench(tmp_path, share, simulator)
         try:
-            yield made
+            yield make
         finally:
-            print(made.log()[-6000:])
-            made.close()
+            for each in made:
+                print(each.log()[-6000:])
+                each.close()
+
+
+@pytest.fixture
+def bench(share: Share, bench_on: Callable[[Share], Bench]) -> Bench:
+    """Give a service on the share and a local folder; it does not run yet."""
+    return bench_on(share)

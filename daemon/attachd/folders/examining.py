@@ -49,17 +49,21 @@ class Examiner:
         patience = self._within if demand.complete.within is None else demand.complete.within
         lack = when_too_small(demand.complete, signs.size, patience)
         if lack is None and demand.marker is not None:
-            mtime_ns = self._mtime_ns(demand.marker)
-            name = escape(demand.marker.rpartition("/")[2])
-            lack = when_unmarked(name, mtime_ns, signs.mtime_ns, patience)
+            lack = self._lacks_marker(demand.marker, signs, patience)
         return lack or self._look_inside(path, signs, demand.complete, patience)
 
-    def _mtime_ns(self, marker: str) -> int | None:
+    def _lacks_marker(self, marker: str, signs: Signs, patience: float) -> Lack | None:
+        name = escape(marker.rpartition("/")[2])
         try:
             facts = reach.look(self._root, marker)
         except FileGone:
-            return None
-        return Signs.of(facts).mtime_ns if stat.S_ISREG(facts.st_mode) else None
+            return when_unmarked(name, None, signs.mtime_ns, patience)
+        except walk.RootOut:
+            raise
+        except FileError as error:  # such as a name that is too long with what the marker adds
+            return Lack(reason=f"its marker '{name}' cannot be looked at: {error}", patience=patience)
+        found = Signs.of(facts).mtime_ns if stat.S_ISREG(facts.st_mode) else None
+        return when_unmarked(name, found, signs.mtime_ns, patience)
 
     def _look_inside(self, path: str, signs: Signs, complete: Complete, patience: float) -> Lack | None:
         known = self._cut.get(path)

@@ -17,7 +17,14 @@ from attachd.folders import mounts, walk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a folder is recognised by."""
+    """What a folder is recognised by.
+
+    Attributes:
+        mount: what it lies on.
+        device: of the directory, as stat(2) has it; 0 on a network file system.
+        inode: the same. Many FUSE file systems give a directory another number after they forgot the last,
+            and no watch has to be set anew on a network.
+    """
 
     mount: Mount
     device: int
@@ -97,7 +104,10 @@ class Root:
             identity = self._identify(self.path)
         except walk.RootOut as error:
             return None, str(error)
-        before = self._identity.mount if self._identity else None
+        known = self._identity
+        before = known.mount if known else None
+        if known and is_moved(identity, known):
+            before = identity.mount
         return identity, judge(identity.mount, before, self._seen_on, self._require)
 
 
@@ -114,6 +124,8 @@ def identify(path: str) -> Identity:
         raise walk.RootOut(f"the folder itself cannot be looked at: {walk.in_words(error)}") from error
     finally:
         os.close(descriptor)
+    if is_network(mount.filesystem):
+        return Identity(mount=mount, device=0, inode=0)
     return Identity(mount=mount, device=facts.st_dev, inode=facts.st_ino)
 
 
@@ -151,7 +163,10 @@ def _other_mount(now: Mount, before: Mount) -> str:
     if is_inside(now.point, before.point) and here != there:
         return ""
     if here != there:
-        return f"it lies on what is mounted at {here} now, and lay on what was mounted at {there}"
+        return (
+            f"it lies on what is mounted at {here} now, and lay on what was mounted at {there}; "
+            "it is taken up again when that is back"
+        )
     if _is_another(now, before):
         source = f"{escape(now.source)} ({now.filesystem})"
         return (
@@ -159,6 +174,17 @@ def _other_mount(now: Mount, before: Mount) -> str:
             "if that is right, start attachd anew"
         )
     return ""
+
+
+def is_moved(now: Identity, before: Identity) -> bool:
+    """Say whether it is surely the same folder of the same disk or share, mounted at another place.
+
+    That of a disk needs its file system's word, as names of devices are given out anew, and the directory's.
+    """
+    if now.mount.point == before.mount.point or _is_another(now.mount, before.mount):
+        return False
+    is_same_volume = 0 != now.mount.volume == before.mount.volume
+    return is_network(now.mount.filesystem) or (is_same_volume and now.inode == before.inode)
 
 
 def _is_another(now: Mount, before: Mount) -> bool:

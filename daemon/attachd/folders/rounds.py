@@ -1,6 +1,7 @@
 """Scans a folder from time to time, in steps: what is new, and what is gone."""
 
 import math
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -213,17 +214,18 @@ class Rounds:
             yield
 
     def _is_gone(self, path: str) -> bool:
+        """Say whether no file is there any more; a directory in its place is none."""
         try:
-            reach.look(self._root.path, path)
-        except FileGone:
-            if problem := self._root.problem():
-                raise walk.RootOut(problem) from None
-            return True
+            if not stat.S_ISDIR(reach.look(self._root.path, path).st_mode):
+                return False
         except walk.RootOut:
             raise
-        except FileError:
-            return False  # nobody knows; a link above it is the worker's to find
-        return False
+        except FileError as error:  # where nobody knows, or a link is above it, the worker finds that
+            if not isinstance(error, FileGone):
+                return False
+        if problem := self._root.problem():
+            raise walk.RootOut(problem)
+        return True
 
 
 def next_pause(pause: float, *, missed: bool) -> float:
