@@ -57,6 +57,21 @@ def test_a_file_replaced_by_a_directory_is_vanished(bench):
     assert bench.states() == {"st/1/proof.png": "vanished"}
 
 
+def test_a_file_that_was_moved_away_and_comes_back_is_attached(bench):
+    """What vanished while it waited is news as soon as it is there again, with the very same signs."""
+    bench.simulator.fault(call="open", do={"status": 503}, times=100_000)
+    service = bench.start()
+    file = bench.put("st/1/proof.png", b"proof")
+    bench.wait_until(lambda: bench.states() == {"st/1/proof.png": "waiting"}, "tried and put off")
+    file.parent.rename(bench.directory / "away")
+    bench.wait_until(lambda: bench.states() == {"st/1/proof.png": "vanished"}, "found to be gone")
+    bench.simulator.clear_faults()
+    (bench.directory / "away").rename(file.parent)
+    bench.wait_until(lambda: len(bench.simulator.attachments) == 1, "attached")
+    assert sorted(row["state"] for row in bench.list()) == ["done", "vanished"]
+    bench.stop(service)
+
+
 def test_a_file_deleted_while_it_is_sent_is_attached(bench):
     """Bytes that arrived whole are a proof, even where the file is gone by then."""
     file = bench.put("st/2/a.png", b"whole")

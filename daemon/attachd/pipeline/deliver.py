@@ -305,6 +305,7 @@ class Worker:
 
     def _absent(self, delivery: Delivery) -> Change:
         if self._in_place(delivery.folder_id):
+            self._look(delivery.folder_id, delivery.path)  # when it comes back, it is news
             return outcomes.vanished(at=self._clock.now(), by=self._run)
         return self._folder_out()
 
