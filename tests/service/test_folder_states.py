@@ -192,3 +192,27 @@ def test_the_limit_of_watches_to_set_is_told(bench):
         bench.put(f"st/{number}/after.png", bytes([number, number]))
     bench.wait_until(lambda: len(bench.attached()) == 10, "after")
     assert bench.stop(process) == 0
+
+
+def watches(process):
+    """Count the directories that the kernel watches for a process, proc(5)."""
+    infos = Path(f"/proc/{process.pid}/fdinfo").iterdir()
+    return sum(info.read_text().count("inotify wd:") for info in infos)
+
+
+def test_a_directory_that_is_opened_later_brings_events(bench):
+    """`install -d` makes it closed and opens it then: what comes after that is found long before a rescan."""
+    bench.rules.write_text(bench.rules.read_text().replace("rescan: 1s", "rescan: 1h"))
+    bench.put("st/1/a.png", b"first")
+    process = bench.start(prefix=() if os.geteuid() else possible(BOUND))
+    bench.wait_until(lambda: len(bench.attached()) == 1, "first")
+    closed = bench.drop / "st/2"
+    closed.mkdir(mode=0)
+    bench.put("st/1/b.png", b"second")
+    bench.wait_until(lambda: len(bench.attached()) == 2, "all events until then are handled")
+    assert watches(process) == 3
+    closed.chmod(0o755)
+    bench.wait_until(lambda: watches(process) == 4, "watched")
+    bench.put("st/2/c.png", b"third")
+    bench.wait_until(lambda: len(bench.attached()) == 3, "third")
+    assert bench.stop(process) == 0

@@ -42,6 +42,12 @@ _FILTER: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]  # narrows the kernel's mask as well: our own reading must not fill the queue
 
+_NO_WATCH = -1
+"""What watchdog (7.1) takes for a watch where the kernel gave none: the directory is closed to us."""
+
+_MOST_CLOSED = 1000
+"""Directories without a watch that are asked again; more of them are scanned only."""
+
 _JOIN = 2.0
 """Seconds that threads of watchdog get to end; they are daemon threads."""
 
@@ -81,6 +87,11 @@ class FolderEvents:
     def overflowed(self) -> bool:
         """Say whether events were lost since the watches were set: directories made then have none."""
         return self._queue is not None and self._queue.overflowed
+
+    @property
+    def opened(self) -> bool:
+        """Say whether a directory that was closed to us, and has no watch for that, can be read by now."""
+        return self._queue is not None and self._queue.opened()
 
     def start(self) -> str:
         """Set the watches, on every directory below the folder, and give "" or what prevents it, in words."""
@@ -149,12 +160,17 @@ class _Queue(InotifyFD):
         self._mailbox = mailbox
         self.refused = 0
         self.overflowed = self.is_ending = False
+        self._unwatched: set[bytes] = set()
         self.failure: Exception | None = None
 
     @property
     def watches(self) -> int:
         """Count the watches that are set."""
         return len(self._watch_for_wd)
+
+    def opened(self) -> bool:
+        """Say whether one of the directories that could not be watched can be read by now."""
+        return any(os.access(path, os.R_OK) for path in tuple(self._unwatched))
 
     def run(self) -> None:
         """Read events until stopped; what goes wrong is kept for the folder's thread, which starts anew."""
@@ -179,12 +195,21 @@ class _Queue(InotifyFD):
     def add_callback(
         self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
     ) -> WatchDescriptor:
-        """Set one watch, counting those that the limit refuses (watchdog goes on without them, silently)."""
+        """Set one watch, noting what refuses it (watchdog goes on without it, silently).
+
+        A directory that is made by somebody else is often opened to us a moment later, by chmod or chgrp.
+        """
         try:
-            return super().add_callback(path, mask, callback, id_)
+            watch = super().add_callback(path, mask, callback, id_)
         except OSError as error:
             self.refused += error.errno == errno.ENOSPC
             raise
+        if watch == _NO_WATCH:
+            self._watch_for_wd.pop(watch, None)
+            if len(self._unwatched) < _MOST_CLOSED:
+                self._unwatched.add(path)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return watch
 
 
 def _explain(error: OSError) -> str:

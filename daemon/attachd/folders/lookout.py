@@ -112,6 +112,9 @@ class Lookout:
         if not self._events.is_on and self._clock.monotonic() >= self._again_at:
             self._set()
         elif self._events.overflowed and self._clock.monotonic() >= self._renew_at:
+            self._pause = self._first_pause
+            self._renew()
+        elif self._events.opened and self._clock.monotonic() >= self._again_at:
             self._renew()
         return bool(fault)
 
@@ -135,10 +138,11 @@ class Lookout:
         return was_on
 
     def _renew(self) -> None:
-        """Set the watches anew: directories that were made or renamed while events were lost have none."""
+        """Set the watches anew: directories that were closed, or made while events were lost, have none."""
         self._events.stop()
-        self._pause = self._first_pause
         self._set()
+        if not self._events.opened:  # else it is refused all the same, and the next time is put off
+            self._pause = self._first_pause
 
     def _set(self) -> None:
         began, limit = self._clock.monotonic(), limits.max_user_watches()
