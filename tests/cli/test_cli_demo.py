@@ -33,6 +33,7 @@ def start(stage, *words):
     )
 
 
+@pytest.mark.slow
 def test_it_attaches_everything_twice_at_once(stage):
     """Two demos at the same time end well and show every file once; only --keep leaves a directory.
 

@@ -152,6 +152,7 @@ def test_on_doubt_retry_accepts_a_double(bench):
     assert len(bench.simulator.puts) == 1
 
 
+@pytest.mark.slow
 def test_the_same_bytes_twice_are_one_attachment(bench):
     """Of two files with the same bytes for one target the first is attached, the second a duplicate."""
     bench.put("st/5/a.png", b"same")
@@ -162,6 +163,7 @@ def test_the_same_bytes_twice_are_one_attachment(bench):
     assert len(bench.simulator.attachments) == 1
 
 
+@pytest.mark.slow
 def test_a_follower_of_a_held_elder_is_not_delivered(bench):
     """While the first is held, the second does not count as delivered; it takes the elder's fate."""
     bench.put("st/900001/a.png", b"same")
@@ -211,6 +213,7 @@ def test_trouble_that_passes_is_retried(bench):
     assert bench.simulator.faults_left == []
 
 
+@pytest.mark.slow
 def test_a_wrong_token_closes_the_gate_and_burns_nothing(bench):
     """A refused token ends `run --once` with 75, no attempt counted, and says what to do."""
     text = bench.rules.read_text()
@@ -225,6 +228,7 @@ def test_a_wrong_token_closes_the_gate_and_burns_nothing(bench):
     assert bench.once().returncode == 0
 
 
+@pytest.mark.slow
 def test_an_unreachable_destination_ends_once_with_75(bench):
     """A dead server leaves everything in the ledger for later."""
     url = bench.simulator.graphql_url
@@ -251,6 +255,7 @@ def test_changed_bytes_are_a_new_version_and_a_touch_is_none(bench):
     assert len(bench.simulator.attachments) == 2
 
 
+@pytest.mark.slow
 def test_a_corrected_file_supersedes_a_held_one(bench):
     """New bytes at a path take over from what was not delivered."""
     file = bench.put("st/900003/a.png", b"one")
@@ -260,6 +265,7 @@ def test_a_corrected_file_supersedes_a_held_one(bench):
     assert sorted((row["version"], row["state"]) for row in bench.list()) == [(1, "superseded"), (2, "held")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -317,6 +323,7 @@ def test_a_missing_folder_is_an_outage_of_that_folder(bench):
     assert len(bench.simulator.attachments) == 1
 
 
+@pytest.mark.slow
 def test_an_unreadable_file_waits_and_says_so(bench):
     """A file that cannot be read is tried again, visibly, and its neighbour goes through."""
     setpriv = shutil.which("setpriv")
@@ -344,6 +351,7 @@ def test_an_unreadable_file_waits_and_says_so(bench):
     assert rows["st/15/locked.png"]["error"]["kind"] == "unreadable"
 
 
+@pytest.mark.slow
 def test_a_file_gone_before_delivery_is_vanished(bench):
     """A file that was seen and is gone before it was delivered needs a person."""
     bench.write_rules(extra="workers: 1")
@@ -370,6 +378,7 @@ def test_a_second_run_is_refused_and_names_the_first(bench):
     assert bench.stop(service) == 0
 
 
+@pytest.mark.slow
 def test_retry_is_noticed_by_the_running_service(bench):
     """`retry` from another process makes the service try again within a second or so."""
     bench.put("st/17/a.png", b"again")
@@ -399,6 +408,7 @@ def test_no_secret_and_no_signed_url_is_let_out(bench):
     assert b"X-Amz-Signature" not in everything
 
 
+@pytest.mark.slow
 def test_unmatched_files_are_judged_again_at_start(bench):
     """A rule mended while attachd was stopped takes the files that no rule took before."""
     bench.put("docs/21/manual.txt", b"read me")
