@@ -11,16 +11,6 @@ import structlog
 from attachd.logs import configure, redact, safe_text
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_before():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
 def test_signed_urls_lose_their_query():
     """What makes a signed URL a key is never shown."""
     text = redact("PUT https://files.example/a%20b?X-Amz-Signature=abc&X-Amz-Expires=300 failed")

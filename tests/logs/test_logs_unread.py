@@ -1,22 +1,11 @@
 import io
 import json
-import logging
 import os
 
 import pytest
 import structlog
 
 from attachd.logs import configure
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

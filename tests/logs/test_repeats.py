@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 
 import pytest
 import structlog
@@ -14,14 +13,8 @@ from attachd.logs import configure, tell_repeated
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before(monkeypatch):
+def _nothing_repeated(monkeypatch):
     monkeypatch.setattr(logs, "_repeats", Repeats())
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def held(number, why="{path} is refused", **fields):

@@ -205,6 +205,20 @@ class Bench:
         self.processes.append(process)
         return process
 
+    def start_well(self) -> subprocess.Popen[bytes]:
+        """Start it and have a first file of the share attached."""
+        process = self.start()
+        self.put("share", "first")
+        self.wait_until(lambda: self.names() == ["first"], "first")
+        return process
+
+    def end_well(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the share is well and all is attached once; the process that was started ends well."""
+        self.wait_until(self.is_all_attached, self.states)
+        self.wait_until(self.says("share", "", healthy=True), "healthy")
+        assert process.poll() is None
+        self.stop(process)
+
     def stop(self, process: subprocess.Popen[bytes]) -> float:
         """End the service and give the seconds that this took."""
         began = time.monotonic()

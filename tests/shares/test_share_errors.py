@@ -83,9 +83,7 @@ def erring(tmp_path, bench_on):
 def test_an_error_of_a_share_is_told_and_passes(erring, number, words):
     """Met while a file is on its way: nothing vanishes, is held or doubled, and nobody else waits."""
     share, bench = erring
-    process = bench.start()
-    bench.put("share", "first")
-    bench.wait_until(lambda: bench.names() == ["first"])
+    process = bench.start_well()
     usual = bench.seconds_until_attached("local", "usual")
     bench.put("share", "large", os.urandom(8_000_000))
     bench.wait_until(lambda: bench.states().get("active") == 1, "large")
@@ -96,18 +94,13 @@ def test_an_error_of_a_share_is_told_and_passes(erring, number, words):
     assert bench.folder("local")["healthy"]
     assert {"done", *bench.states()} <= {"done", "active", "ready", "waiting"}
     share.fail(0)
-    bench.wait_until(bench.is_all_attached, bench.states)
-    bench.wait_until(bench.says("share", "", healthy=True))
-    assert process.poll() is None
-    bench.stop(process)
+    bench.end_well(process)
 
 
 def test_numbers_that_change_make_no_other_folder(erring):
     """What FUSE says of a directory's number is no sign that it was made anew: scans go on to their end."""
     _, bench = erring
-    process = bench.start()
-    bench.put("share", "first")
-    bench.wait_until(lambda: bench.names() == ["first"])
+    process = bench.start_well()
     scanned_at = bench.folder("share")["last_scan_at"]
     bench.wait_until(lambda: (bench.folder("share")["last_scan_at"] or "") > (scanned_at or ""), "scanned")
     bench.stop(process)
@@ -118,19 +111,14 @@ def test_numbers_that_change_make_no_other_folder(erring):
 def test_a_dead_mount_is_told_and_what_is_mounted_then_is_the_folder(erring):
     """The server is killed: neither the dead mount nor the empty directory below it is the folder."""
     share, bench = erring
-    process = bench.start()
-    bench.put("share", "first")
-    bench.wait_until(lambda: bench.names() == ["first"])
+    process = bench.start_well()
     share.kill()
     bench.wait_until(bench.says("share", "transport endpoint is not connected (ENOTCONN)"))
     bench.put("share", "meanwhile")
     share.unmount()
     bench.wait_until(bench.says("share", "a plain directory"))
     share.mount()
-    bench.wait_until(bench.is_all_attached, bench.states)
-    bench.wait_until(bench.says("share", "", healthy=True))
-    assert process.poll() is None
-    bench.stop(process)
+    bench.end_well(process)
 
 
 def test_a_share_that_is_mounted_elsewhere_is_taken_up_again(erring):
@@ -141,25 +129,18 @@ def test_a_share_that_is_mounted_elsewhere_is_taken_up_again(erring):
     link.rmdir()
     link.symlink_to("one")
     bench.wait_until(lambda: share.is_mounted, "one")
-    process = bench.start()
-    bench.put("share", "first")
-    bench.wait_until(lambda: bench.names() == ["first"])
+    process = bench.start_well()
     share.move_to(link.with_name("two"))
     bench.wait_until(bench.says("share", "a plain directory"))
     bench.put("share", "meanwhile")
     link.unlink()
     link.symlink_to("two")
-    bench.wait_until(bench.is_all_attached, bench.states)
-    bench.wait_until(bench.says("share", "", healthy=True))
-    assert process.poll() is None
-    bench.stop(process)
+    bench.end_well(process)
 
 
 def test_a_killed_sshfs_is_told_and_heals(bench):
     """It leaves a dead mount behind, over which it is mounted anew; three times while files come."""
-    process = bench.start()
-    bench.put("share", "first")
-    bench.wait_until(lambda: bench.names() == ["first"])
+    process = bench.start_well()
     usual = bench.seconds_until_attached("local", "usual")
     for number in range(3):
         bench.share.kill_mount()
@@ -169,6 +150,4 @@ def test_a_killed_sshfs_is_told_and_heals(bench):
         bench.share.unmount()
         bench.share.mount()
         bench.wait_until(lambda number=number: f"meanwhile-{number}" in bench.names())
-    bench.wait_until(bench.is_all_attached, bench.states)
-    assert process.poll() is None
-    bench.stop(process)
+    bench.end_well(process)

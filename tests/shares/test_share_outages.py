@@ -9,9 +9,7 @@ HUNG = "hung: the server did not answer"
 
 def test_a_share_that_hangs_delays_nothing_and_heals(bench):
     """Frozen three times while files land on both sides: nothing is lost or doubled, nobody else waits."""
-    process = bench.start()
-    bench.put("share", "first")
-    bench.wait_until(lambda: bench.names() == ["first"])
+    process = bench.start_well()
     usual = bench.seconds_until_attached("local", "usual")
     for number in range(3):
         bench.share.freeze()
@@ -22,16 +20,12 @@ def test_a_share_that_hangs_delays_nothing_and_heals(bench):
         bench.share.thaw()
         bench.wait_until(lambda number=number: f"hung-{number}" in bench.names())
         bench.wait_until(bench.says("share", "", healthy=True))
-    bench.wait_until(bench.is_all_attached, bench.states)
-    assert process.poll() is None
-    bench.stop(process)
+    bench.end_well(process)
 
 
 def test_a_share_that_is_gone_leaves_no_empty_folder_behind(bench):
     """Killed three times and mounted again: its empty mount point is an outage, in which nothing vanishes."""
-    process = bench.start()
-    bench.put("share", "first")
-    bench.wait_until(lambda: bench.names() == ["first"])
+    process = bench.start_well()
     usual = bench.seconds_until_attached("local", "usual")
     for number in range(3):
         bench.put("share", f"seen-{number}")
@@ -41,9 +35,7 @@ def test_a_share_that_is_gone_leaves_no_empty_folder_behind(bench):
         assert bench.seconds_until_attached("local", f"local-{number}") < usual + 2.0
         bench.share.mount()
         bench.wait_until(lambda number=number: f"meanwhile-{number}" in bench.names())
-    bench.wait_until(bench.is_all_attached, bench.states)
-    assert process.poll() is None
-    bench.stop(process)
+    bench.end_well(process)
 
 
 def test_the_service_stops_and_starts_while_a_share_hangs(bench):

@@ -6,7 +6,6 @@ A first SIGTERM or SIGINT drains, a second one cuts. SIGHUP reads rules.yaml aga
 """
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -20,13 +19,10 @@ from attachd.core.heart import Heart
 from attachd.core.settings import Settings
 from attachd.errors import LedgerDamaged, LedgerError, UserError
 from attachd.folders import reach
-from attachd.ledger.backup import set_backup_aside
-from attachd.ledger.connection import is_begun
-from attachd.ledger.keeping import LedgerFile
-from attachd.ledger.lock import Holder, LedgerLock, refuse_lost_ledger
 from attachd.ledger.reports import Reports
 from attachd.ledger.store import SqliteLedger
 from attachd.logs import tell_repeated
+from attachd.service.beginning import Begun, begun, holder
 from attachd.service.build import Rooms, build, read_tokens
 from attachd.service.clock import SystemClock
 from attachd.service.keeper import FIRST_SECONDS, LedgerKeeper
@@ -37,7 +33,7 @@ from attachd.service.once import Situation, exit_code, is_over, states_of
 from attachd.service.paging import Inside, Paging
 from attachd.service.reload import RulesState, begin_judging, reload
 from attachd.service.signals import Signals
-from attachd.service.starting import await_clock, refuse_network, tell_opening
+from attachd.service.starting import await_clock, refuse_network
 from attachd.service.telling import Teller, standing
 from attachd.status.facts import LiveFacts, facts_to_json
 from attachd.status.progress import Progress
@@ -49,9 +45,6 @@ TICK_SECONDS = 0.25
 
 FACTS_SECONDS = 1.0
 """How often live facts are written for `status`."""
-
-CHECK_SECONDS = 1.0
-"""What a start spends on checking the ledger, some 250,000 deliveries; the keeper checks the rest beside."""
 
 SWITCH_SECONDS = 0.0005
 """When a thread has to let another one run (sys.setswitchinterval). The ledger's thread lets go of the
@@ -93,44 +86,13 @@ def run(
     clock = SystemClock()
     if not await_clock(clock, signals, Teller(clock, os.environ), once=once):
         return 0
-    started_at = clock.now()
-    if not new_ledger:
-        refuse_lost_ledger(settings.ledger)
-    holder = Holder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
-    lock = LedgerLock.acquire(settings.ledger, holder)
-    try:
-        is_there = is_begun(settings.ledger)
-        ledger = _open(settings.ledger, clock, in_place_of_backup=new_ledger and not is_there)
-        try:
-            file = LedgerFile(settings.ledger)
-            checked = file.check(CHECK_SECONDS)  # before anything is written to it
-            name = _begin(ledger, lock, started_at, former_run=lock.former_run if is_there else "")
-            rooms = build(settings, ledger, tokens, name, clock, once=once)
-            rules = RulesState(settings=settings, loaded_at=started_at, listen=listen)
-            service = Service(rules, ledger, rooms, name, started_at, clock, signals)
-            first = 0.0 if once else FIRST_SECONDS
-            service.keeper = LedgerKeeper(file, clock, checked=checked, first=first, thin=service.thin)
-            return service.serve(once=once, deadline=deadline, progress=progress)
-        finally:
-            ledger.close()
-    finally:
-        lock.release()
-
-
-def _open(path: str, clock: SystemClock, *, in_place_of_backup: bool) -> SqliteLedger:
-    if in_place_of_backup:
-        set_backup_aside(path)
-    tell_opening(path, Teller(clock, os.environ))
-    return SqliteLedger.open(path, create=True)
-
-
-def _begin(ledger: SqliteLedger, lock: LedgerLock, at: datetime, *, former_run: str) -> str:
-    """Begin a run in the ledger, take over what the former one left, and give its name."""
-    _tell_restored(ledger.begin_after_loss(former_run, at))
-    name = ledger.begin_run(os.getpid(), socket.gethostname(), at)
-    lock.sign(name)
-    _recover(ledger, name, at)
-    return name
+    at = clock.now()
+    with begun(settings.ledger, clock, at, new_ledger=new_ledger) as entered:
+        rooms = build(settings, entered.ledger, tokens, entered.name, clock, once=once)
+        rules = RulesState(settings=settings, loaded_at=at, listen=listen)
+        service = Service(rules, entered.ledger, rooms, entered.name, at, clock, signals)
+        service.keep(entered, first=0.0 if once else FIRST_SECONDS)
+        return service.serve(once=once, deadline=deadline, progress=progress)
 
 
 def _tell_failure(part: str, failure: BaseException) -> None:
@@ -141,21 +103,6 @@ def _tell_failure(part: str, failure: BaseException) -> None:
         log.critical("ending", part=part, why="no memory is left", hint=hint)
     else:
         log.critical("thread_died", part=part, exc_info=failure)
-
-
-def _tell_restored(held: int | None) -> None:
-    if held is not None:
-        log.warning(
-            "ledger_put_back",
-            held=held,
-            hint="what was attached since the copy was made is not known; docs/ledger.md says how to go on",
-        )
-
-
-def _recover(ledger: SqliteLedger, run_name: str, at: datetime) -> None:
-    recovered = ledger.recover(run_name, at)
-    if any(recovered.values()):
-        log.warning("recovered", **{str(state): count for state, count in recovered.items()})
 
 
 @dataclass(slots=True)
@@ -205,6 +152,12 @@ class Service:
             # The workers may have brought the last ones through while they were drained.
             drained = replace(at_the_end, tallies=tallies_of(reports))
             return exit_code(drained) if once else 0
+
+    def keep(self, entered: Begun, *, first: float) -> None:
+        """Have the ledger's file looked after, from so many seconds after the start on."""
+        self.keeper = LedgerKeeper(
+            entered.file, self.clock, checked=entered.checked, first=first, thin=self.thin
+        )
 
     def thin(self, at: datetime) -> bool:
         """Thin a batch of what ended longer ago than `keep` in force says; False where none is left."""
@@ -283,7 +236,7 @@ class Service:
         return Inside(
             rooms=self.rooms,
             reports=reports,
-            holder=Holder(pid=os.getpid(), host=socket.gethostname(), started_at=self.started_at),
+            holder=holder(self.started_at),
             settings=lambda: self.settings,
             facts=self._facts,
             failures=self._failures,
