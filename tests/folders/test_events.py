@@ -278,6 +278,18 @@ def test_a_full_mailbox_drops_hints_and_wants_a_scan():
     assert not mailbox.has_post
 
 
+def test_directories_go_before_files():
+    """The oldest first among each; a limit holds for both together, and so does what there is room for."""
+    mailbox = Mailbox(capacity=4)
+    for path, is_directory in (("a", False), ("b", True), ("c", False), ("d", True), ("e", True)):
+        mailbox.put(path, is_directory=is_directory)
+    assert (mailbox.take_hints_lost(), mailbox.take_hints(0)) == (1, [])
+    assert mailbox.take_hints(3) == [("b", False), ("d", False), ("a", False)]
+    assert mailbox.has_post
+    mailbox.clear()
+    assert not mailbox.has_post
+
+
 def test_a_doubt_is_not_lost_among_plain_hints():
     """One doubting hint is enough, before or after the others."""
     mailbox = Mailbox()

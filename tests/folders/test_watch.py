@@ -191,7 +191,7 @@ def test_an_unchanged_known_file_is_not_told_again_and_a_changed_one_is(
 ):
     """What the ledger knows needs no report after a restart; new bytes do."""
     fill(root, "known", "changed")
-    ledger.files = {name: signs_at(root / name) for name in ("known", "changed")}
+    ledger.files.update((name, signs_at(root / name)) for name in ("known", "changed"))
     (root / "changed").write_text("other bytes")
     folder = watch(watch=Watch.SCAN)
     until(is_idle(folder))

@@ -118,6 +118,33 @@ def test_a_tree_moved_in_is_scanned_at_once(root, tmp_path, folder, moments, int
     assert all(start for start, _ in moments.scans)  # the whole folder was not scanned
 
 
+def test_directories_do_not_wait_for_the_hints_of_a_burst(root, watch, monkeypatch, until):
+    """With 5,000 hints for files before them in the mailbox, fifty are scanned while those are looked at."""
+    folder = watch(rescan=FAR_AWAY, start=False)
+    looked, begun = [], {}
+    look, scan = folder._looks.look_at_hint, rounds.scan
+
+    def look_at_hint(path, **how):
+        looked.append(path)
+        return look(path, **how)
+
+    def begin(root, start, **arguments):
+        begun[start] = len(looked)
+        return scan(root, start, **arguments)
+
+    monkeypatch.setattr(folder._looks, "look_at_hint", look_at_hint)
+    monkeypatch.setattr(rounds, "scan", begin)
+    directories = [f"d{number}" for number in range(50)]
+    for number in range(5000):
+        folder._mailbox.put(str(number))
+    for directory in directories:
+        (root / directory).mkdir()
+        folder._mailbox.put(directory, is_directory=True)
+    folder.start()
+    until(lambda: len(looked) == 5050)
+    assert max(begun[directory] for directory in directories) < 2500
+
+
 def test_directories_made_during_a_burst_are_scanned_at_once(root, folder, moments, intake, until):
     """The close of their first files is never told: they are younger than their watch."""
     made = {}
@@ -127,6 +154,6 @@ def test_directories_made_during_a_burst_are_scanned_at_once(root, folder, momen
             made[directory] = time.monotonic()
             (root / directory).mkdir()
         (root / directory / str(number)).write_bytes(b"x")
-    until(lambda: len(set(intake.paths)) == 2000)
+    until(lambda: len(set(intake.paths)) == 2000 and folder.health().is_idle)
     assert max(moments.seconds_to_scan(directory, at) for directory, at in made.items()) < AT_ONCE
     assert all(start for start, _ in moments.scans)  # the whole folder was not scanned

@@ -147,7 +147,7 @@ class _Handler(FileSystemEventHandler):
         moved = isinstance(event, FileSystemMovedEvent)
         path = os.fsdecode(event.dest_path if moved else event.src_path)
         if path.startswith(self._prefix):
-            self._mailbox.put(path.removeprefix(self._prefix))
+            self._mailbox.put(path.removeprefix(self._prefix), is_directory=event.is_directory)
         elif path == self._root:
             self._mailbox.put("")
 

@@ -1,5 +1,6 @@
 """What other threads tell a folder's thread: hints, wishes for a scan, and to stop."""
 
+from itertools import islice
 from threading import Condition
 
 
@@ -15,6 +16,7 @@ class Mailbox:
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._changed = Condition()
+        self._directories: dict[str, bool] = {}
         self._hints: dict[str, bool] = {}
         self._scan_wanted = False
         self._hints_lost = 0
@@ -23,26 +25,32 @@ class Mailbox:
     @property
     def has_post(self) -> bool:
         """Say whether hints or the wish for a scan wait to be taken."""
-        return bool(self._hints) or self._scan_wanted
+        return self._has_hints or self._scan_wanted
+
+    @property
+    def _has_hints(self) -> bool:
+        return bool(self._hints or self._directories)
 
     @property
     def is_stopping(self) -> bool:
         """Say whether the folder's thread was asked to end."""
         return self._stopping
 
-    def put(self, path: str, *, doubted: bool = False) -> None:
+    def put(self, path: str, *, doubted: bool = False, is_directory: bool = False) -> None:
         """Leave a hint: look at this path, relative to the folder.
 
         Args:
             path: a file or a directory, "" for the folder itself.
             doubted: what was reported of this path before does not count any more.
+            is_directory: it goes before all files, because nothing may ever tell of what it holds.
         """
         with self._changed:
-            if len(self._hints) >= self._capacity and path not in self._hints:
+            hints = self._directories if is_directory else self._hints
+            if len(self._hints) + len(self._directories) >= self._capacity and path not in hints:
                 self._hints_lost += 1
                 self._scan_wanted = True
             else:
-                self._hints[path] = doubted or self._hints.get(path, False)
+                hints[path] = doubted or hints.get(path, False)
             self._changed.notify()
 
     def lose_hints(self) -> None:
@@ -65,10 +73,11 @@ class Mailbox:
             self._changed.notify()
 
     def take_hints(self, limit: int) -> list[tuple[str, bool]]:
-        """Take at most `limit` hints, oldest first: each path, and whether it is `doubted`."""
+        """Take at most `limit` hints, directories and oldest first: each path, and if it is `doubted`."""
         with self._changed:
-            paths = list(self._hints)[: max(limit, 0)]
-            return [(path, self._hints.pop(path)) for path in paths]
+            every = ((kind, path) for kind in (self._directories, self._hints) for path in kind)
+            taken = list(islice(every, max(limit, 0)))
+            return [(path, kind.pop(path)) for kind, path in taken]
 
     def take_scan_wanted(self) -> bool:
         """Say whether a scan is wanted, once."""
@@ -85,6 +94,7 @@ class Mailbox:
     def clear(self) -> None:
         """Forget all hints and wishes: a scan follows in any case."""
         with self._changed:
+            self._directories.clear()
             self._hints.clear()
             self._scan_wanted = False
 
@@ -99,7 +109,7 @@ class Mailbox:
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    self._stopping or (for_wishes and self._scan_wanted) or (for_hints and bool(self._hints))
+                    self._stopping or (for_wishes and self._scan_wanted) or (for_hints and self._has_hints)
                 ),
                 timeout,
             )

@@ -89,7 +89,12 @@ class Rounds:
     @property
     def is_active(self) -> bool:
         """Say whether a step is to be made."""
-        return self._round is not None or self._branch is not None or bool(self._branches)
+        return self._round is not None or self.has_branches
+
+    @property
+    def has_branches(self) -> bool:
+        """Say whether a directory that a hint told of is to be read, or read on."""
+        return self._branch is not None or bool(self._branches)
 
     @property
     def is_scanning(self) -> bool:

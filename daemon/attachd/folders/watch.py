@@ -42,6 +42,9 @@ RESCAN_WITH_EVENTS, RESCAN_WITHOUT = 300.0, 10.0
 PULSE = 2.0
 """Seconds between looks at the folder itself, and at the threads that bring events."""
 
+HINTS, BRANCHES = 256, 0.05
+"""In one turn: hints that are taken, and seconds for reading the directories that hints told of."""
+
 log = structlog.get_logger("attachd")
 
 
@@ -225,15 +228,22 @@ class FolderWatch:
             self._mailbox.take_scan_wanted() or self._clock.monotonic() >= self._next_round()
         ):
             self._rounds.begin()
-        if self._looks.settler.room >= BATCH:
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Go on with what is being scanned; a burst of hints does not hold up the directories in it."""
+        end = self._clock.monotonic() + BRANCHES
+        while self._looks.settler.room >= BATCH:
             self._rounds.step()
+            if not self._rounds.has_branches or self._clock.monotonic() >= end:
+                return
 
     def _take_hints(self) -> None:
         if lost := self._mailbox.take_hints_lost():
             self._measure.hints_dropped(self._number, lost)
             log.warning("hints_overflowed", folder=self._name)
             self._existing.end()
-        for path, doubted in self._mailbox.take_hints(self._looks.settler.room):
+        for path, doubted in self._mailbox.take_hints(min(self._looks.settler.room, HINTS)):
             if not path:
                 self._mailbox.want_scan()
                 continue
