@@ -196,6 +196,11 @@ class Studio:
     missing = Missing
     settle = SETTLE
 
+    @staticmethod
+    def wait_written(path: Path, size: int) -> None:
+        """Wait until a server wrote so many bytes."""
+        wait_until(lambda: path.exists() and path.stat().st_size >= size, f"{size} bytes in {path}")
+
     def wait_parked(self, path: Path) -> None:
         """Wait until a file is listed as parked."""
         way, _, relative = str(path.relative_to(self.share)).partition("/")

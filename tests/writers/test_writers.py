@@ -211,6 +211,7 @@ def ftp(order, how="all"):
         if how == "half":
             with client.transfercmd(command) as data:
                 data.sendall(file.read(SIZE // 2))
+                order.studio.wait_written(order.path, SIZE // 4)  # else the abort may go before the bytes
             client.close()
             return
         at = order.path.stat().st_size if how == "rest" else None
