@@ -1,9 +1,11 @@
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from attachd.config.load import load
+from attachd.core.rules import FileFacts, judge, planned
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -29,3 +31,15 @@ def test_the_readme_names_every_make_target_it_tells_of():
     """`make demo`, `make test` and `make check` exist."""
     targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets | {"and"}
+
+
+def test_the_first_table_is_what_rules_yaml_does():
+    """Each path at the top of the README is attached to that object, under that name."""
+    (folder,) = load(ROOT / "rules.yaml", {"ION_TOKEN": "t"})[0].folders
+    rows = re.findall(r"^\| `drop/(.+?)` \| (.+) (\d+), as `(.+)` \|$", README, flags=re.MULTILINE)
+    assert len(rows) == 3
+    for path, kind, number, filename in rows:
+        day = datetime(2026, 11, 21, tzinfo=UTC)
+        facts = FileFacts(path=path, folder="drop", size=1, mtime=day, first_seen=day, host="h", timezone=UTC)
+        (plan,) = planned(judge(folder.rules, facts))
+        assert (plan.target, plan.filename) == ({kind.replace(" ", "_"): number}, filename)
