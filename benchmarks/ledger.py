@@ -141,7 +141,6 @@ def status(reports: Reports) -> None:
     reports.followers()
     reports.looked_for(datetime.now(UTC))
     reports.oldest_undelivered()
-    reports.folders()
     reports.facts()
 
 

@@ -75,6 +75,18 @@ def test_noise_is_explained(project, call):
         assert one["rules"] == []
 
 
+def test_own_files_are_never_for_a_rule(project, call):
+    """The ledger, what lies beside it and a token's file in the folder are noise, whatever `ignore` says."""
+    text = project.rules.read_text().replace("version: 1\n", "version: 1\nledger: drop/42/attachd.db\n")
+    text = text.replace("{env: ATTACHD_TEST_UNSET_TOKEN}", "{file: drop/42/token}")
+    project.rules.write_text(text.replace('"*.bak"', '"!attachd.db", "!token"'))
+    for name in ("attachd.db", "attachd.db-wal", "attachd.db.backup", "token"):
+        [one] = explained(call("explain", "--json", f"42/{name}"))
+        assert one["outcome"].startswith(f"ignored: 42/{name} is noise")
+    [one] = explained(call("explain", "--json", "42/attachd.db.pdf"))
+    assert not one["outcome"].startswith("ignored")
+
+
 def test_what_is_no_regular_file_is_explained(project, call):
     """Links and pipes are unmatched, of kind not_regular; a directory is said to be one."""
     place = project.directory / "drop" / "st-3" / "42"

@@ -2,9 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from attachd.cli.entries import moment_text, size_text
+from attachd.cli.entries import size_text
 from attachd.cli.times import read_since
 from attachd.status.facts import utc
+from attachd.status.showing import moment_text
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -74,14 +74,6 @@ def test_an_ignore_pattern_can_take_a_built_in_name_back():
     assert noise.ignores("old/keep.jpg", is_directory=False)
 
 
-def test_own_files_are_always_noise():
-    """The ledger in a watched folder is never a file to attach, whatever `ignore` says."""
-    noise = Noise(["!attachd.db"], own={"attachd.db", "sub/rules.yaml"})
-    assert noise.ignores("attachd.db", is_directory=False)
-    assert noise.ignores("sub/rules.yaml", is_directory=False)
-    assert not noise.ignores("rules.yaml", is_directory=False)
-
-
 def test_names_that_are_not_utf_8_or_have_newlines_meet_patterns():
     """Patterns hold for every byte a name can have."""
     noise = Noise(["*.log", "/sub/**/x.jpg", "end"])

@@ -8,7 +8,6 @@ from attachd.core.states import (
     REPLACEABLE,
     SHOWN_AS,
     TRANSITIONS,
-    UNDELIVERED,
     UNDER_WAY,
     is_legal,
     require_legal,
@@ -62,5 +61,5 @@ def test_the_groups_of_states_agree_with_what_people_see():
     assert by_words["attached"] == ATTACHED
     assert by_words["needs you"] == PROBLEMS
     assert by_words["on its way"] | {State.DOUBTFUL} == UNDER_WAY
-    assert UNDER_WAY | {State.HELD} == UNDELIVERED
-    assert {s for s in UNDELIVERED if is_legal(s, State.SUPERSEDED)} - {State.ACTIVE} == REPLACEABLE
+    undelivered = UNDER_WAY | {State.HELD}
+    assert {s for s in undelivered if is_legal(s, State.SUPERSEDED)} - {State.ACTIVE} == REPLACEABLE

@@ -3,9 +3,8 @@ import sqlite3
 import pytest
 
 from attachd.core.afters import AfterKind, AfterState, PlannedAfter
-from attachd.core.protocols import NewVersion
 from attachd.ledger import after_tables, afters
-from attachd.model import Standing, State
+from attachd.model import State
 
 DELETE = PlannedAfter(rule="photos", kind=AfterKind.DELETE)
 
@@ -16,7 +15,6 @@ QUERIES = {
     "plan": afters._PLAN,
     "forget": afters._FORGET,
     "overtake": afters._OVERTAKE,
-    "already": afters._ATTACHED_ALREADY,
     "again": afters._AGAIN,
     "reconsider": afters._RECONSIDER,
     "take": afters._TAKE,
@@ -29,16 +27,7 @@ QUERIES = {
 
 
 def record(desk, path, after, *plans):
-    signs = desk.signs()
-    new = NewVersion(
-        folder_id=desk.folder.id,
-        path=path,
-        signs=signs,
-        standing=Standing.MATCHED,
-        planned=plans or (desk.plan(),),
-        after=after,
-    )
-    return list(desk.ledger.record(new, desk.now()))
+    return desk.record(path, *(plans or (desk.plan(),)), after=after)
 
 
 def due(desk):

@@ -97,7 +97,9 @@ class TestReports:
         desk.ledger.save_facts({"service": {"pid": 8}}, desk.now())
         desk.ledger.finish_first_scan(desk.folder.id)
         assert reports.facts() == {"service": {"pid": 8}, "old": None}
-        assert [(each.path, each.first_scan_done) for each in reports.folders()] == [("/srv/drop", True)]
+        assert [(each.path, each.first_scan_done) for each in desk.ledger.folder_records()] == [
+            ("/srv/drop", True)
+        ]
 
     def test_stranger_reads_what_happened(self, desk, path):
         """The view tells the story in the contract's words to any SQLite tool."""

@@ -51,9 +51,7 @@ def _online(settings: Settings) -> int:
     with ExitStack() as opened:
         opened.enter_context(reach.impatient())
         bind = None
-        if has_ledger(
-            settings
-        ):  # then each name belongs to somebody: `run` would send nothing to another one
+        if has_ledger(settings):  # each name belongs to somebody: `run` would send nothing to another one
             bind = opened.enter_context(Reports.open(settings.ledger)).other_tenant
         accounts = opened.enter_context(open_accounts(settings, bind))
         return _EXIT_CODES[_told(check_online(settings, accounts))]
@@ -72,15 +70,9 @@ def _told(findings: Iterable[Finding]) -> Outcome:
 def _counted(settings: Settings) -> str:
     rules = [rule for folder in settings.folders for rule in folder.rules]
     examples = sum(len(rule.examples) for rule in rules)
-    return ", ".join(
-        [
-            plural(len(settings.folders), "folder"),
-            plural(len(rules), "rule"),
-            plural(examples, "example"),
-        ]
-    )
+    counts = ((len(settings.folders), "folder"), (len(rules), "rule"), (examples, "example"))
+    return ", ".join(_many(count, noun) for count, noun in counts)
 
 
-def plural(count: int, noun: str) -> str:
-    """Give a count with its noun: `1 rule`, `2 rules`."""
+def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -118,7 +117,7 @@ class _Demo:
 
     def _entries(self, state: str) -> list[Entry]:
         try:
-            with closing(Reports.open(str(self._directory / "attachd.db"))) as reports:
+            with Reports.open(str(self._directory / "attachd.db")) as reports:
                 return list(reports.entries({state}))
         except LedgerError:  # the service has not made it yet
             return []

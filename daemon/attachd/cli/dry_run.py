@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from attachd.cli.entries import entry_json, error_text, target_text
+from attachd.cli.entries import entry_json, error_text
 from attachd.cli.output import complain, write, write_json_array
 from attachd.core.paths import escape
 from attachd.service.dry_run import SEND, Would
+from attachd.status.showing import target_text
 
 _WORDS = {
     "duplicate": "the same bytes go, or went, to the same target by another delivery",

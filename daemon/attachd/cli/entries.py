@@ -1,11 +1,10 @@
 """Entries of the ledger as people see them: the contract's JSON, and cells of a table."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
-from attachd.cli.output import DASH
 from attachd.core.paths import escape
 from attachd.core.states import PROBLEMS
 from attachd.ledger.reports import Entry, HistoryRow
@@ -31,11 +30,6 @@ STATE_COLORS = {state: _COLORS.get(shown_as(state), "") for state in STATES}
 def maybe_utc(moment: datetime | None) -> str | None:
     """Give a time as `utc` does, or None."""
     return None if moment is None else utc(moment)
-
-
-def moment_text(moment: datetime | None) -> str:
-    """Give a time for people: UTC to the second, as the log has it."""
-    return DASH if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def size_text(size: int) -> str:
@@ -87,16 +81,6 @@ def history_json(row: HistoryRow) -> dict[str, Any]:
         "detail": row.detail,
         "by": row.by,
     }
-
-
-def target_text(destination: str | None, target: Any) -> str:
-    """Say where something goes: `ion: run_step 42`, or `ion: lookup unit (serial AB1234)`."""
-    if not target:
-        return destination or DASH
-    rest = ", ".join(f"{key} {value}" for key, value in target.items() if key != "lookup")
-    if "lookup" not in target:
-        return f"{destination}: {rest}"
-    return f"{destination}: lookup {target['lookup']}" + (f" ({rest})" if rest else "")
 
 
 def error_text(error: ErrorInfo | None) -> str:

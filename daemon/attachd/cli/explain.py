@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from attachd.cli.entries import target_text
 from attachd.cli.locating import Located, facts_of, locate, noise_in
 from attachd.cli.opening import read_settings
-from attachd.cli.output import printable, write, write_json
+from attachd.cli.output import write, write_json
 from attachd.core.lookups import Lookup, preview
 from attachd.core.paths import escape
 from attachd.core.rules import Verdict, judge, planned, refusal
@@ -18,6 +17,8 @@ from attachd.core.settings import Settings
 from attachd.core.wholeness import Demands
 from attachd.folders import reach
 from attachd.model import PlannedDelivery
+from attachd.printable import safe_text
+from attachd.status.showing import target_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +65,8 @@ def explain(located: Located, settings: Settings) -> Explained:
     """Judge one path as the service would."""
     noise = noise_in(located, settings)
     if noise is not None:
-        return Explained(
-            located=located,
-            outcome=f"ignored: {escape(noise)} is noise (a built-in name, or the folder's `ignore`)",
-        )
+        why = "a built-in name, the folder's `ignore`, or a file of attachd's own"
+        return Explained(located=located, outcome=f"ignored: {escape(noise)} is noise ({why})")
     marked = Demands(located.folder.rules).marked_by(located.path)
     if marked and located.kind != "directory":
         outcome = f"a marker: it says that {escape(marked[0])} is whole, and is no file of its own"
@@ -118,7 +117,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     return {
         "rule": verdict.rule,
         "matched": verdict.matched,
-        "reason": printable(verdict.reason),
+        "reason": safe_text(verdict.reason),
         "captures": {name: escape(text) for name, text in verdict.captures.items()},
     }
 

@@ -5,21 +5,15 @@ from datetime import datetime
 
 import click
 
-from attachd.cli.entries import (
-    PROBLEM_STATES,
-    STATE_COLORS,
-    entry_json,
-    error_text,
-    moment_text,
-    target_text,
-)
+from attachd.cli.entries import PROBLEM_STATES, STATE_COLORS, entry_json, error_text
 from attachd.cli.opening import read_what_can_be, reports
-from attachd.cli.output import DASH, Column, write, write_json_array, write_table
+from attachd.cli.output import Column, write, write_json_array, write_table
 from attachd.cli.times import since
 from attachd.core.paths import escape
 from attachd.core.sentences import did_you_mean
 from attachd.ledger.reports import Entry
 from attachd.status.progress import STATES
+from attachd.status.showing import DASH, moment_text, target_text
 
 _COLUMNS = (
     Column(heading="id", right=True),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from attachd.config.own_files import own_files
 from attachd.core.noise import Noise
 from attachd.core.paths import escape
 from attachd.core.rules import FileFacts
@@ -14,12 +15,12 @@ from attachd.core.settings import FolderSettings, Settings
 from attachd.errors import FileError, FileGone, NotRegular, UserError
 from attachd.folders import reach
 from attachd.folders.mounts import where
+from attachd.folders.sieve import Sieve
 from attachd.model import Signs
 
 UNREAD_SHA256 = "<sha256>"
 """Stands in a rendered filename for the hash of a file that cannot be read."""
 
-_LEDGER_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".backup", ".backup.old")
 _KINDS = (
     (stat.S_ISREG, "file"),
     (stat.S_ISDIR, "directory"),
@@ -97,11 +98,11 @@ def facts_of(located: Located, settings: Settings, *, hashed: bool) -> FileFacts
 
 def noise_in(located: Located, settings: Settings) -> str | None:
     """Give the part of the path that makes it noise, a directory above it or itself; None where none does."""
-    noise = Noise(located.folder.ignore, own=_own_files(located.folder, settings))
+    sieve = Sieve(located.folder.path, Noise(located.folder.ignore), own_files(settings))
     for part in _parents(located.path):
-        if noise.ignores(part, is_directory=True):
+        if sieve.ignores(part, is_directory=True):
             return part + "/"
-    if noise.ignores(located.path, is_directory=located.kind == "directory"):
+    if sieve.ignores(located.path, is_directory=located.kind == "directory"):
         return located.path
     return None
 
@@ -152,12 +153,6 @@ def _sha256(located: Located) -> str:
             return file.sha256()
     except FileError:
         return UNREAD_SHA256
-
-
-def _own_files(folder: FolderSettings, settings: Settings) -> set[str]:
-    root = folder.path.rstrip("/") + "/"
-    own = (settings.file, *(settings.ledger + suffix for suffix in _LEDGER_FILES))
-    return {name.removeprefix(root) for name in own if name.startswith(root)}
 
 
 def _parents(path: str) -> Iterator[str]:

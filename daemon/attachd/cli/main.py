@@ -16,9 +16,10 @@ import click
 
 from attachd import __version__
 from attachd.cli.commands import Commands
-from attachd.cli.output import complain, printable
+from attachd.cli.output import complain
 from attachd.core.paths import escape
 from attachd.errors import ConfigError, UserError
+from attachd.printable import safe_text
 
 FAILED = 1
 INTERRUPTED = 130  # what a shell reports for a command that SIGINT ended
@@ -101,7 +102,7 @@ def _tell_manager(lines: Sequence[str]) -> None:
     from attachd.service.notify import notify  # noqa: PLC0415 - structlog, which --help can do without
 
     first = next((line for line in lines if ": warning: " not in line), "attachd failed")
-    notify(f"STATUS={printable(first)}")
+    notify(f"STATUS={safe_text(first)}")
 
 
 def error_lines(error: Exception, *, debug: bool = False) -> list[str]:

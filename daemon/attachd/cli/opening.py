@@ -76,8 +76,5 @@ def reports(settings: Settings) -> Iterator[Reports | None]:
         complain(f"attachd: no ledger at {escape(settings.ledger)} yet: `attachd run` makes it")
         yield None
         return
-    opened = Reports.open(settings.ledger)
-    try:
+    with Reports.open(settings.ledger) as opened:
         yield opened
-    finally:
-        opened.close()

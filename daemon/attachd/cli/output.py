@@ -1,6 +1,6 @@
 """How commands write: safe text, JSON, tables for a terminal and plain lines for a pipe.
 
-Names of files are hostile data. Whatever is written passes `printable`; rich is given `Text`, never markup.
+Names of files are hostile data. Whatever is written passes `safe_text`; rich is given `Text`, never markup.
 A reader that leaves early (`| head`) is no failure: the rest of the output is dropped, the exit code stays.
 """
 
@@ -15,9 +15,6 @@ from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
 from attachd.printable import safe_text
-
-DASH = "-"
-"""Stands in a table where there is nothing to say."""
 
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -41,19 +38,14 @@ class Column:
     colors: Mapping[str, str] = field(default_factory=dict)
 
 
-def printable(text: str) -> str:
-    """Make a text safe for a terminal, as log lines are."""
-    return safe_text(text)
-
-
 def write(*lines: str) -> None:
     """Write lines to standard output, made safe for a terminal."""
-    _write_lines(sys.stdout, [printable(line) for line in lines])
+    _write_lines(sys.stdout, [safe_text(line) for line in lines])
 
 
 def complain(*lines: str) -> None:
     """Write lines to standard error, made safe for a terminal."""
-    _write_lines(sys.stderr, [printable(line) for line in lines])
+    _write_lines(sys.stderr, [safe_text(line) for line in lines])
 
 
 def write_json(value: Any) -> None:
@@ -124,7 +116,7 @@ def _silence(stream: TextIO) -> None:
 
 
 def _plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
-    shown = [[column.heading for column in columns], *[[printable(cell) for cell in row] for row in rows]]
+    shown = [[column.heading for column in columns], *[[safe_text(cell) for cell in row] for row in rows]]
     widths = [max(_width(row[index]) for row in shown) for index in range(len(columns))]
     return [_plain_row(columns, row, widths) for row in shown]
 
@@ -169,7 +161,7 @@ def _draw(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
             overflow="fold",
         )
     for row in rows:
-        cells = _stacked(columns, [printable(cell) for cell in row])
+        cells = _stacked(columns, [safe_text(cell) for cell in row])
         table.add_row(*[Text(cells[index], columns[index].colors.get(cells[index], "")) for index in drawn])
     try:
         Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)

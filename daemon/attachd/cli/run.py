@@ -1,8 +1,6 @@
 """`attachd run`: the service in the foreground, or one pass with `--once`."""
 
-from collections import Counter
 from collections.abc import Mapping
-from contextlib import closing
 
 import click
 import structlog
@@ -17,6 +15,8 @@ from attachd.core.settings import Settings
 from attachd.ledger.reports import Reports
 from attachd.logs import configure
 from attachd.service.dry_run import dry_run
+from attachd.service.observe import tallies_of
+from attachd.service.once import states_of
 from attachd.service.run import run
 from attachd.service.signals import Signals
 from attachd.status.progress import ATTACHED, NEEDS_YOU, ON_ITS_WAY, tally
@@ -118,8 +118,5 @@ def summary(before: Mapping[str, int], after: Mapping[str, int]) -> str:
 def _totals(settings: Settings) -> dict[str, int]:
     if not has_ledger(settings):
         return tally({})
-    with closing(Reports.open(settings.ledger)) as ledger:
-        states: Counter[str] = Counter()
-        for each in ledger.counts():
-            states[each.state] += each.count
-        return tally(states)
+    with Reports.open(settings.ledger) as ledger:
+        return tally(states_of(tallies_of(ledger)))

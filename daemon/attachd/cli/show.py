@@ -11,16 +11,15 @@ from attachd.cli.entries import (
     entry_json,
     error_text,
     history_json,
-    moment_text,
     size_text,
-    target_text,
 )
 from attachd.cli.opening import read_what_can_be, reports
-from attachd.cli.output import DASH, Column, write, write_fields, write_json, write_table
+from attachd.cli.output import Column, write, write_fields, write_json, write_table
 from attachd.core.paths import escape
 from attachd.errors import UnknownDelivery
 from attachd.ledger.reports import AfterEntry, Entry, HistoryRow
 from attachd.status.progress import shown_as
+from attachd.status.showing import DASH, moment_text, target_text
 
 _COLUMNS = (
     Column(heading="at"),

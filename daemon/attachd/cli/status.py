@@ -5,10 +5,11 @@ from datetime import datetime
 
 import click
 
-from attachd.cli.entries import PROBLEM_STATES, moment_text
+from attachd.cli.entries import PROBLEM_STATES
 from attachd.cli.opening import read_what_can_be, reports
-from attachd.cli.output import DASH, Column, write, write_json, write_table
+from attachd.cli.output import Column, write, write_json, write_table
 from attachd.status.progress import tally
+from attachd.status.showing import DASH, moment_text
 from attachd.status.snapshot import DestinationStatus, FolderStatus, ServiceStatus, take_snapshot
 
 UNHEALTHY = 3

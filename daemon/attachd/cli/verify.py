@@ -10,8 +10,9 @@ import click
 
 from attachd.cli.locating import Located, locate
 from attachd.cli.opening import config_file, has_ledger
-from attachd.cli.output import DASH, complain, write, write_json_array
+from attachd.cli.output import complain, write, write_json_array
 from attachd.config.load import load
+from attachd.config.own_files import own_files
 from attachd.core.paths import escape
 from attachd.core.settings import Settings
 from attachd.errors import UserError
@@ -19,9 +20,9 @@ from attachd.folders import reach
 from attachd.ledger.reports import Reports
 from attachd.logs import configure
 from attachd.service.accounts import open_accounts
-from attachd.service.build import protected_of
 from attachd.service.unseen import Unseen, unseen
 from attachd.service.verify import Checked, Level, Verified, Verifier, Weight
+from attachd.status.showing import DASH
 
 NOWHERE = "it is neither in the ledger nor on disk: `attachd list` shows what is known"
 
@@ -86,7 +87,7 @@ def _of_place(
 ) -> Iterator[Verified | Unseen]:
     yield from verifier.verify(ledger.recorded(place.folder.path, place.path))
     if place.path == "" or place.stat is not None:
-        yield from unseen(place.folder, place.path, ledger, protected_of(settings))
+        yield from unseen(place.folder, place.path, ledger, own_files(settings))
 
 
 def _write(found: Iterator[Verified | Unseen]) -> int:

@@ -15,10 +15,8 @@ from attachd.core.settings import DestinationSettings, OAuthSettings, OnDoubt, R
 T = TypeVar("T")
 
 _OURS = ("grant_type", "client_id", "client_secret")
-_WANTED_BY_GLUE = (
-    "subject",
-    "redirect_uri",
-)  # docs.glue.ai, developers/authentication/oauth-2-0-authentication
+# docs.glue.ai, developers/authentication/oauth-2-0-authentication
+_WANTED_BY_GLUE = ("subject", "redirect_uri")
 
 
 def build_destination(name: str, given: Destination, context: Context) -> DestinationSettings:

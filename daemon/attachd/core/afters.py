@@ -1,4 +1,4 @@
-r"""What becomes of a file once it is attached: `after` of rules.yaml, as values and pure decisions.
+"""What becomes of a file once it is attached: `after` of rules.yaml, as values and pure decisions.
 
 Where a file is moved to is rendered when the file settles, while its captures are known; only `{sha256}` is
 left open, because nobody has read the bytes yet. Unlike `target` and `filename`, a path on disk is rendered
@@ -15,26 +15,6 @@ from attachd.core.paths import escape
 from attachd.core.sentences import quoted
 from attachd.core.templates import AFTER_HASH, Template, parse_template
 from attachd.model import Signs
-
-__all__ = [
-    "LONGEST_PAUSE",
-    "After",
-    "AfterAction",
-    "AfterKind",
-    "AfterLedger",
-    "AfterState",
-    "Leftovers",
-    "Mover",
-    "PlannedAfter",
-    "final_target",
-    "free_names",
-    "held_name",
-    "is_inside",
-    "literal_fault",
-    "pause_after",
-    "plan_after",
-    "static_directory",
-]
 
 _OPEN = "\0"  # no path has it: stands for what is not known yet
 _OUTWARD = frozenset({"", ".", ".."})

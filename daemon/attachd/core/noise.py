@@ -6,7 +6,7 @@ while attachd's own names are always noise. As in git, nothing below an ignored 
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,18 +24,13 @@ _DIRECTORIES_REMEMBERED = 4096
 class Noise:
     """Tells noise from files. Any thread may ask: nothing but a memory of directories changes."""
 
-    def __init__(self, patterns: Sequence[str] = (), *, own: Collection[str] = ()) -> None:
-        """Take the `ignore` patterns of a folder.
-
-        Args:
-            patterns: gitignore patterns, checked by `check_ignore`.
-            own: relative paths of attachd's own files in the folder, such as its ledger; always noise.
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        """Take the `ignore` patterns of a folder, checked by `check_ignore`.
 
         Raises:
             ValueError: a pattern cannot be used.
         """
         self._last_first = tuple(_read(pattern) for pattern in reversed(patterns))
-        self._own = frozenset(own)
         self._is_below_noise = lru_cache(maxsize=_DIRECTORIES_REMEMBERED)(self._look_upwards)
 
     def ignores(self, path: str, *, is_directory: bool) -> bool:
@@ -57,7 +52,7 @@ class Noise:
         return False
 
     def _is_noise(self, path: str, name: str, *, is_directory: bool) -> bool:
-        if _is_own(name, is_directory=is_directory) or path in self._own:
+        if _is_own(name, is_directory=is_directory):
             return True
         # A pattern has no newline and a path no NUL; a newline would go astray with `.` and `$` of a regex.
         shown = path.replace("\n", "\0")

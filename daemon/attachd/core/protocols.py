@@ -279,6 +279,17 @@ class Upload:
     sha256: str
     facts: Receipt = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, delivery: Delivery, sha256: str) -> "Upload":
+        """Give what a destination needs to know of this one, whose bytes have this hash."""
+        return cls(
+            delivery_id=delivery.id,
+            filename=delivery.filename,
+            target=delivery.target,
+            size=delivery.signs.size,
+            sha256=sha256,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:

@@ -41,9 +41,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.VANISHED: frozenset({State.DISMISSED}),
 }
 
-UNDELIVERED = frozenset({State.READY, State.ACTIVE, State.WAITING, State.DOUBTFUL, State.HELD})
-"""States in which attachd still owes the delivery something."""
-
 UNDER_WAY = frozenset({State.READY, State.ACTIVE, State.WAITING, State.DOUBTFUL})
 """States that `run --once` waits for."""
 

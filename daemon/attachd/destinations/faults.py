@@ -143,9 +143,7 @@ def fault_of(error: BaseException, *, host: str, begun: bool) -> Fault:
         sent = Sent.NO
     elif sent is Sent.NO:
         sent = Sent.UNKNOWN
-    if (
-        kind is ErrorKind.TLS and begun
-    ):  # the handshake was over: a connection broke, nothing is wrong with TLS
+    if kind is ErrorKind.TLS and begun:  # after the handshake: a connection broke, nothing is wrong with TLS
         kind = ErrorKind.NETWORK
     return Fault(kind, sent, _sentence(kind, host, _reason(chain), begun=begun))
 

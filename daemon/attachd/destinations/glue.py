@@ -191,11 +191,7 @@ class Glue(Linked):
             Trouble: Glue did not answer, or refused the token.
         """
         reply = self._graphql.call(WHO, {})
-        me = reply.at("me", "name")
-        if me is None and reply.errors:
-            trouble = self._graphql.trouble_of(reply, "me")
-            if trouble.kind not in {ErrorKind.REJECTED, ErrorKind.PERMISSION}:
-                raise trouble
+        me = self._name_in(reply, "me", ErrorKind.REJECTED, ErrorKind.PERMISSION)
         return " at ".join(quoted(str(part)) for part in (me, self._workspace) if part)
 
     def unfit(self, targets: Collection[Collection[str]]) -> Iterator[str]:
@@ -241,9 +237,5 @@ class Glue(Linked):
         node = reply.at("node")
         if isinstance(node, Mapping):
             return node
-        if not reply.errors and "node" in reply.data:
-            return None
-        trouble = self._graphql.trouble_of(reply, "node")
-        if trouble.kind is ErrorKind.UNKNOWN_TARGET:
-            return None
-        raise trouble
+        self._require_absent(reply, "node")
+        return None

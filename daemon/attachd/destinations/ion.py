@@ -196,12 +196,8 @@ class Ion(Linked):
                 entity_id=id_text(reply.at("fileAttachment", "entityId")) or "",
                 download_url=str(reply.at("fileAttachment", "downloadUrl") or ""),
             )
-        if not reply.errors and "fileAttachment" in reply.data:
-            return None
-        trouble = self._graphql.trouble_of(reply, "fileAttachment")
-        if trouble.kind is ErrorKind.UNKNOWN_TARGET:
-            return None
-        raise trouble
+        self._require_absent(reply, "fileAttachment")
+        return None
 
     def who(self) -> str:
         """Say whose token it is and of which organization; "" where this ION does not tell.
@@ -210,11 +206,7 @@ class Ion(Linked):
             Trouble: ION did not answer, or refused the token.
         """
         reply = self._graphql.call(WHO, {})
-        user = reply.at("currentUser", "name")
-        if user is None and reply.errors:
-            trouble = self._graphql.trouble_of(reply, "currentUser")
-            if trouble.kind is not ErrorKind.REJECTED:
-                raise trouble
+        user = self._name_in(reply, "currentUser", ErrorKind.REJECTED)
         parts = (user, reply.at("currentUser", "organization", "domain"))
         return " at ".join(quoted(str(part)) for part in parts if part)
 

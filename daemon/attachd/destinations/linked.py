@@ -6,12 +6,13 @@ from threading import Event
 
 from attachd.core.protocols import Bind, Clock
 from attachd.core.settings import DestinationSettings
-from attachd.destinations.graphql import GraphQL, Hints, Whose
+from attachd.destinations.graphql import GraphQL, Hints, Reply, Whose
 from attachd.destinations.limits import require_size
 from attachd.destinations.signin import TokenSource
 from attachd.destinations.storage import Storage
 from attachd.destinations.tenancy import Tenancy
 from attachd.destinations.transport import Transport
+from attachd.model import ErrorKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,31 @@ class Linked:
             Trouble: storage did not give them.
         """
         return self._storage.get(download_url)
+
+    def _require_absent(self, reply: Reply, field: str) -> None:
+        """Make sure that a reply without an object says that there is none.
+
+        Raises:
+            Trouble: it says something else.
+        """
+        if not reply.errors and field in reply.data:
+            return
+        trouble = self._graphql.trouble_of(reply, field)
+        if trouble.kind is not ErrorKind.UNKNOWN_TARGET:
+            raise trouble
+
+    def _name_in(self, reply: Reply, field: str, *untold: ErrorKind) -> object:
+        """Give the name of whom the token belongs to; None where trouble of these kinds keeps it untold.
+
+        Raises:
+            Trouble: another one.
+        """
+        name = reply.at(field, "name")
+        if name is None and reply.errors:
+            trouble = self._graphql.trouble_of(reply, field)
+            if trouble.kind not in untold:
+                raise trouble
+        return name
 
     def close(self) -> None:
         """Give connections back."""

@@ -40,7 +40,7 @@ class FolderMover:
 
     def carry_out(self, action: AfterAction, stops: Callable[[], bool]) -> None:
         """Do it, from whatever an earlier run left; nothing is lost or overwritten wherever it is cut."""
-        share = SHARES.of(action.folder) or (_share_at(action.chosen) if action.chosen else None)
+        share = _share_of(action)
         if share is None:
             self._local.carry_out(action, stops)
             return
@@ -52,7 +52,7 @@ class FolderMover:
 
     def send_after(self, action: AfterAction, marker: str) -> None:
         """Do to a file's marker what was done to the file; nothing if it is gone, or the file is back."""
-        share = SHARES.of(action.folder) or (_share_at(action.chosen) if action.chosen else None)
+        share = _share_of(action)
         if share is None:
             self._local.send_after(action, marker)
             return
@@ -60,6 +60,11 @@ class FolderMover:
         with share.channel() as channel:
             for _ in channel.ask_slowly("send_after", **about):
                 continue
+
+
+def _share_of(action: AfterAction) -> Share | None:
+    """Give what touches a file, or else the place that it is moved to."""
+    return SHARES.of(action.folder) or (_share_at(action.chosen) if action.chosen else None)
 
 
 def _share_at(path: str) -> Share | None:

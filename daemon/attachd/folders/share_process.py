@@ -27,8 +27,6 @@ from attachd.model import Signs
 BATCH = 512
 """Entries of a directory in one answer."""
 
-_LOOKED_INTO = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
 
 class Toucher:
     """Answers the requests of one channel; one file is open at most."""

@@ -82,11 +82,6 @@ _AGAIN = f"""
     WHERE directory_id = ?2 AND name = ?3 AND version = ?4 AND state IN ('done', 'failed', 'skipped')
 """  # noqa: S608 - two literals
 
-_ATTACHED_ALREADY = f"""
-    UPDATE after_actions SET due_at = ?1
-    WHERE directory_id = ?2 AND name = ?3 AND version = ?4 AND state = 'planned' AND {_IS_ATTACHED}
-"""  # noqa: S608 - two literals
-
 _RECONSIDER = f"""
     UPDATE after_actions SET state = 'planned', attempts = 0, updated_at = ?1,
         due_at = CASE WHEN {_IS_ATTACHED} THEN ?1 END

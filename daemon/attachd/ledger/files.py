@@ -126,7 +126,7 @@ def _may_have(newest: sqlite3.Row, sha256: str) -> bool:
 def _wake(connection: sqlite3.Connection, row: sqlite3.Row, at: datetime) -> None:
     if row["state"] == State.HELD and row["error_kind"] != ErrorKind.KEEPS_CHANGING:
         restart(connection, row, at, "intake", "the file was dropped again")
-    elif row["state"] == State.WAITING and row["error_kind"] == "changed":
+    elif row["state"] == State.WAITING and row["error_kind"] == ErrorKind.CHANGED:
         restart(connection, row, at, "intake", "the file did not change after all")
 
 

@@ -23,7 +23,7 @@ from attachd.ledger.connection import require_readable, require_sqlite, require_
 from attachd.ledger.evidence import Recorded, recorded
 from attachd.ledger.lock import holder_of
 from attachd.ledger.readers import ReadPool
-from attachd.model import ErrorInfo, FolderRecord, Standing, Tenant
+from attachd.model import ErrorInfo, Standing, Tenant
 
 WITHOUT_DELIVERY = frozenset({Standing.UNMATCHED.value, Standing.PARKED.value, Standing.EXISTING.value})
 """Standings that are listed like states."""
@@ -263,10 +263,6 @@ class Reports:
     def oldest_undelivered(self) -> datetime | None:
         """Give when the oldest delivery that attachd still owes something was recorded, or None."""
         return rows.to_time_or_none(self._ask(OLDEST)[0]["oldest"])
-
-    def folders(self) -> list[FolderRecord]:
-        """Give every folder that was ever watched, in the order of their first start."""
-        return [rows.folder(row) for row in self._ask("SELECT * FROM folders ORDER BY id")]
 
     def other_tenant(self, destination: str, tenant: Tenant) -> Tenant | None:
         """Give the tenant that a destination's name is bound to where that is another one."""

@@ -36,8 +36,6 @@ from attachd.ledger.retries import RetryOutcome
 from attachd.ledger.writer import Writer
 from attachd.model import Delivery, FileVersion, FolderRecord, Signs, State, Tenant, Withheld
 
-__all__ = ["RetryOutcome", "SqliteLedger"]
-
 
 class SqliteLedger:
     """The memory of attachd in one SQLite file. Any method raises `LedgerError` where the file fails it.

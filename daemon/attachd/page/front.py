@@ -5,7 +5,6 @@ Names of files are hostile data: everything passes `shown`, and Jinja2 escapes w
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 
@@ -14,11 +13,11 @@ from markupsafe import Markup
 
 from attachd.core.paths import escape
 from attachd.errors import LedgerError
-from attachd.ledger.reports import Entry
 from attachd.page.guard import policy
 from attachd.page.health import broken, shown
 from attachd.page.source import Source
 from attachd.status.progress import tally
+from attachd.status.showing import DASH, moment_text, target_text
 
 REFRESH_SECONDS = 10
 LAST = 20
@@ -54,7 +53,7 @@ def front(source: Source) -> tuple[str, bool]:
 def ago(moment: datetime | str | None, now: datetime) -> str:
     """Say how long ago something was, in its largest unit; "-" where it never was."""
     if moment is None:
-        return "-"
+        return DASH
     at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     seconds = int((now - at).total_seconds())
     for size, unit in _UNITS:
@@ -62,19 +61,6 @@ def ago(moment: datetime | str | None, now: datetime) -> str:
             count = seconds // size
             return f"{count} {unit}{'' if count == 1 else 's'} ago"
     return "just now"
-
-
-def clock(moment: datetime | str) -> str:
-    """Give a time for people: UTC to the second, as the log has it."""
-    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-
-
-def target_text(entry: Entry) -> str:
-    """Give a target in one line; "" for a file without delivery."""
-    target: Mapping[str, str] = entry.target or {}
-    where = ", ".join(f"{name} {value}" for name, value in target.items())
-    return f"{entry.destination}: {where}" if entry.destination else ""
 
 
 def _environment() -> Environment:
@@ -86,9 +72,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: shown(value) if type(value) is str else value,
     )
-    made.filters |= {"ago": ago, "clock": clock, "tally": tally, "path": escape, "target": target_text}
+    made.filters |= {"ago": ago, "clock": moment_text, "tally": tally, "path": escape}
     # The only text that is not escaped is our own file.
-    made.globals |= {"style": Markup(STYLE), "refresh": REFRESH_SECONDS}  # noqa: S704
+    style = Markup(STYLE)  # noqa: S704
+    made.globals |= {"style": style, "refresh": REFRESH_SECONDS, "target_text": target_text}
     return made
 
 

@@ -176,13 +176,13 @@ class Worker:
         if "put" in receipts and delivery.sha256:
             if not self._goes_first(delivery, delivery.sha256):
                 return None
-            upload = _upload(delivery, delivery.sha256)
+            upload = Upload.of(delivery, delivery.sha256)
         else:
             with self._files.open(delivery.folder, delivery.path, delivery.signs) as file:
                 sha256 = delivery.sha256 or file.sha256()
                 if not self._goes_first(delivery, sha256):
                     return None
-                upload = _upload(delivery, sha256)
+                upload = Upload.of(delivery, sha256)
                 receipts |= self._send(delivery, upload, file)
         self._last_look(delivery)
         return self._finish(delivery, upload, receipts)
@@ -341,16 +341,6 @@ class Worker:
         hint = "a bug: the log has the details; attachd retry ID tries again"
         info = ErrorInfo(kind=ErrorKind.REJECTED, message=message, hint=hint)
         return outcomes.failed_by_a_bug(info, at=at, by=by)
-
-
-def _upload(delivery: Delivery, sha256: str) -> Upload:
-    return Upload(
-        delivery_id=delivery.id,
-        filename=delivery.filename,
-        target=delivery.target,
-        size=delivery.signs.size,
-        sha256=sha256,
-    )
 
 
 def _tell(delivery: Delivery, change: Change) -> None:

@@ -59,13 +59,7 @@ class Reconciler:
         if delivery.intent == UNKNOWN_CALL:  # any may have been made: only the last one is proof
             delivery = replace(delivery, intent=calls[-1])
         call = delivery.intent or ""
-        upload = Upload(
-            delivery_id=delivery.id,
-            filename=delivery.filename,
-            target=delivery.target,
-            size=delivery.signs.size,
-            sha256=delivery.sha256 or "",
-        )
+        upload = Upload.of(delivery, delivery.sha256 or "")
         try:
             outcome = self._destination.reconcile(call, upload, delivery.receipts)
         except Trouble as trouble:

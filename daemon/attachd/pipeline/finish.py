@@ -97,10 +97,10 @@ class Finisher:
         self._stop.set()
         self._wake.set()
 
-    def join(self, seconds: float) -> None:
-        """Wait for the thread to end."""
+    def join(self, deadline: float) -> None:
+        """Wait for the thread until `deadline` (monotonic seconds)."""
         if self._thread.ident is not None:
-            self._thread.join(seconds)
+            self._thread.join(max(0.0, deadline - self._clock.monotonic()))
 
     @property
     def is_busy(self) -> bool:

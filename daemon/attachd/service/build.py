@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from attachd.config.own_files import own_files
 from attachd.config.secrets import read_secret, secret_of, secret_path
 from attachd.core.afters import AfterAction, PlannedAfter
 from attachd.core.noise import Noise
@@ -66,6 +67,11 @@ class Rooms:
     retired_watches: list[FolderWatch] = field(default_factory=list)
     retired_accounts: list[tuple[Dispatcher, Destination]] = field(default_factory=list)
     cut: threading.Event = field(default_factory=threading.Event)
+
+    def accounts(self) -> list[tuple[Dispatcher, Destination]]:
+        """Give every destination with its dispatcher, the retired ones too."""
+        in_force = [(each, self.destinations[name]) for name, each in self.dispatchers.items()]
+        return [*in_force, *self.retired_accounts]
 
     def look(self, folder_id: int, path: str) -> None:
         """Ask a folder to look at a path again."""
@@ -268,7 +274,7 @@ def watch_of(folder: FolderSettings, record: FolderRecord, settings: Settings, r
         sink=rooms.intake,
         clock=rooms.wiring.clock,
         noise=Noise(folder.ignore),
-        protected=protected_of(settings),
+        protected=own_files(settings),
         measure=rooms.wiring.measures,
         within=rooms.wiring.within,
     )
@@ -319,13 +325,3 @@ def account_of(
 
 def _bind(ledger: SqliteLedger, clock: Clock) -> Bind:
     return lambda name, tenant: ledger.bind(name, tenant, clock.now())
-
-
-def protected_of(settings: Settings) -> tuple[str, ...]:
-    """Our own files, which must never be uploaded when they lie in a watched folder."""
-    secrets = [secret_of(account) for account in settings.destinations.values()]
-    if settings.service.status is not None and settings.service.status.token is not None:
-        secrets.append(settings.service.status.token)
-    suffixes = ("", "-wal", "-shm", "-journal", ".lock", ".backup", ".backup.old")
-    beside = (settings.ledger + suffix for suffix in suffixes)
-    return (settings.file, *beside, *(ref.value for ref in secrets if ref.source == "file"))

@@ -10,7 +10,7 @@ from attachd.ledger.reports import Count, Reports
 from attachd.service.build import Rooms
 from attachd.service.once import Situation, Tally, states_of
 from attachd.service.reload import RulesState
-from attachd.status.facts import DestinationFact, FolderFact, LiveFacts, ServiceFact
+from attachd.status.facts import DestinationFact, FolderFact, LiveFacts, ServiceFact, utc
 from attachd.status.now import FolderNow
 from attachd.status.progress import Progress
 
@@ -57,10 +57,10 @@ def live_facts(rooms: Rooms, run: str, started_at: datetime, rules: RulesState) 
         service=ServiceFact(
             pid=os.getpid(),
             run=run,
-            started_at=_iso(started_at),
-            rules_loaded_at=_iso(rules.loaded_at),
+            started_at=utc(started_at),
+            rules_loaded_at=utc(rules.loaded_at),
             rules_detail=rules.detail,
-            written_at=_iso(datetime.now(UTC)),
+            written_at=utc(datetime.now(UTC)),
         ),
         folders=tuple(_folder_fact(rooms, number) for number in rooms.watches),
         destinations=tuple(
@@ -69,7 +69,7 @@ def live_facts(rooms: Rooms, run: str, started_at: datetime, rules: RulesState) 
                 kind=health.kind,
                 healthy=health.healthy,
                 detail=health.detail,
-                paused_until=_iso(health.paused_until) if health.paused_until else None,
+                paused_until=utc(health.paused_until) if health.paused_until else None,
             )
             for health in (dispatcher.health() for dispatcher in rooms.dispatchers.values())
         ),
@@ -84,7 +84,7 @@ def _folder_fact(rooms: Rooms, number: int) -> FolderFact:
         watch=health.watch,
         healthy=health.healthy,
         detail=health.detail,
-        last_scan_at=_iso(health.last_scan_at) if health.last_scan_at else None,
+        last_scan_at=utc(health.last_scan_at) if health.last_scan_at else None,
         files_seen=health.files_seen,
         found_by_hint=health.found_by_hint,
         found_by_scan=health.found_by_scan,
@@ -122,7 +122,3 @@ def _tallies(counts: Iterable[Count]) -> list[Tally]:
         Tally(folder=count.folder, destination=count.destination, state=count.state, count=count.count)
         for count in counts
     ]
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from attachd.core.heart import Heart
@@ -79,7 +78,7 @@ class Inside:
 
     def problems(self, limit: int) -> Sequence[Entry]:
         """Give what needs a person, the latest first."""
-        return list(islice(self.reports.entries(_PROBLEMS, limit=limit), limit))
+        return list(self.reports.entries(_PROBLEMS, limit=limit))
 
 
 class Paging:

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from attachd.config.load import format_problems, load
+from attachd.config.own_files import own_files
 from attachd.core.settings import DestinationSettings, FolderSettings, Settings
 from attachd.destinations.signin import TokenSource
 from attachd.errors import ConfigError, Problem, UserError
@@ -26,7 +27,6 @@ from attachd.service.build import (
     Rooms,
     account_of,
     open_folders,
-    protected_of,
     read_tokens,
     rulings_of,
     watch_of,
@@ -87,15 +87,18 @@ def _refuse_other_ledger(before: Settings, after: Settings) -> None:
 
 
 def _refused(before: RulesState, now: datetime, lines: list[str]) -> str:
-    since = before.loaded_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    since = _to_the_second(before.loaded_at)
     for line in lines:
         log.error("reload_refused", problem=line, in_force_since=since)
     first = next((line for line in lines if ": warning: " not in line), lines[0])
-    at = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     return (
-        f"the rules.yaml of {since} is in force: at {at} a reload was refused: {first}; `attachd check` says"
-        " everything that is wrong"
+        f"the rules.yaml of {since} is in force: at {_to_the_second(now)} a reload was refused: {first}; "
+        "`attachd check` says everything that is wrong"
     )
+
+
+def _to_the_second(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _set_up_log(before: Settings, after: Settings) -> None:
@@ -166,7 +169,7 @@ def _change_folders(
 
 def _unchanged(before: Settings, after: Settings) -> set[str]:
     """Give the folders whose watch can go on: they differ in their rules at most."""
-    if set(protected_of(before)) != set(protected_of(after)):
+    if set(own_files(before)) != set(own_files(after)):
         return set()
     old = {folder.path: folder for folder in before.folders}
     return {each.path for each in after.folders if each.path in old and _is_alike(old[each.path], each)}

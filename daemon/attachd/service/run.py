@@ -285,45 +285,42 @@ class Service:
         log.info("stopping", run=self.name)
         self.teller.stopping()
         self.heart.rest()
-        stops = self.signals.stops
+        most_stops = max(self.signals.stops, 1)  # one more of them cuts
         deadline = self.clock.monotonic() + self.settings.service.drain
-        for dispatcher in self.rooms.dispatchers.values():
-            dispatcher.stop_claiming()
-        self.rooms.intake.stop()
-        self.rooms.finisher.stop()
-        self.rooms.replanner.stop()
-        if self.keeper is not None and self.keeper.is_running:
-            self.keeper.stop(GRACE_SECONDS)
-        grace = self.clock.monotonic() + GRACE_SECONDS
-        for watch in (*self.rooms.watches.values(), *self.rooms.retired_watches):
-            watch.stop(max(0.0, grace - self.clock.monotonic()))
-        self.rooms.intake.join(grace)
-        self.rooms.finisher.join(max(0.0, grace - self.clock.monotonic()))
-        self.rooms.replanner.join(grace)
+        self._take_nothing_new()
         while (
-            self._is_delivering()
-            and self.clock.monotonic() < deadline
-            and self.signals.stops <= max(stops, 1)
+            self._is_delivering() and self.clock.monotonic() < deadline and self.signals.stops <= most_stops
         ):
             self.teller.draining(self._active())
             self.signals.wait(TICK_SECONDS / 5)
         self._cut()
         if self.paging is not None:
             self.paging.stop(GRACE_SECONDS)
-        for destination in self.rooms.destinations.values():
-            destination.close()
-        for _, destination in self.rooms.retired_accounts:
+        for _, destination in self.rooms.accounts():
             destination.close()
         tell_repeated(at_once=True)
         log.info("stopped", run=self.name)
 
+    def _take_nothing_new(self) -> None:
+        """End everything but the workers, which go on with what they have."""
+        for dispatcher in self.rooms.dispatchers.values():
+            dispatcher.stop_claiming()
+        rooms = (self.rooms.intake, self.rooms.finisher, self.rooms.replanner)
+        for room in rooms:
+            room.stop()
+        if self.keeper is not None and self.keeper.is_running:
+            self.keeper.stop(GRACE_SECONDS)
+        grace = self.clock.monotonic() + GRACE_SECONDS
+        for watch in (*self.rooms.watches.values(), *self.rooms.retired_watches):
+            watch.stop(max(0.0, grace - self.clock.monotonic()))
+        for room in rooms:
+            room.join(grace)
+
     def _active(self) -> int:
-        retired = (dispatcher for dispatcher, _ in self.rooms.retired_accounts)
-        return sum(each.health().active for each in (*self.rooms.dispatchers.values(), *retired))
+        return sum(dispatcher.health().active for dispatcher, _ in self.rooms.accounts())
 
     def _is_delivering(self) -> bool:
-        retired = (dispatcher for dispatcher, _ in self.rooms.retired_accounts)
-        return any(each.is_running for each in (*self.rooms.dispatchers.values(), *retired))
+        return any(dispatcher.is_running for dispatcher, _ in self.rooms.accounts())
 
     def _cut(self) -> None:
         """End transfers that cannot be waited for; what does not notice is recovered by the next start."""
