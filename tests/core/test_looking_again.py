@@ -1,47 +1,16 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from tests.core.deliveries import NOW, delivery
 
 from attachd.core import outcomes
 from attachd.core.retrying import decide_look
 from attachd.core.settings import RetryPolicy
 from attachd.errors import Trouble
-from attachd.model import Delivery, ErrorKind, Severity, Signs, State
+from attachd.model import ErrorKind, Severity, State
 
-NOW = datetime(2026, 11, 21, tzinfo=UTC)
 POLICY = RetryPolicy(first=2, cap=60, give_up_after=100)
 DAY = 86400.0
-
-
-def delivery(**changes):
-    values = {
-        "id": 1,
-        "folder_id": 1,
-        "folder": "/srv/in",
-        "path": "a.png",
-        "version": 1,
-        "signs": Signs(size=1, mtime_ns=1, ctime_ns=1),
-        "sha256": "aa",
-        "rule": "photos",
-        "destination": "ion",
-        "target": {"lookup": "unit", "serial": "AB1"},
-        "filename": "a.png",
-        "dedupe": True,
-        "state": State.ACTIVE,
-        "run": "run 1",
-        "call": "open",
-        "attempts": 0,
-        "waited": 0.0,
-        "next_attempt_at": None,
-        "receipts": {},
-        "intent": None,
-        "elder_id": None,
-        "remote_id": None,
-        "error": None,
-        "first_seen": NOW,
-        "updated_at": NOW,
-    }
-    return Delivery(**(values | changes))
 
 
 def after(kind, *, wait, of=None, probe=False, **more):

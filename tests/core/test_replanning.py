@@ -1,14 +1,13 @@
 """What becomes of a file's deliveries under other rules: every case of it, as values."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
+from tests.core import deliveries
 
 from attachd.core.replanning import Judgement, replan
-from attachd.model import Delivery, ErrorInfo, ErrorKind, PlannedDelivery, Signs, State
+from attachd.model import ErrorInfo, ErrorKind, PlannedDelivery, State
 
-DAY = datetime(2026, 3, 1, tzinfo=UTC)
 NO_RULE = ErrorInfo(kind=ErrorKind.NO_RULE, message="no rule of its folder takes this path")
 UNDELIVERED = (State.READY, State.WAITING, State.HELD)
 SETTLED = (State.ACTIVE, State.DOUBTFUL, State.DONE, State.DUPLICATE, State.DISMISSED, State.VANISHED)
@@ -16,36 +15,8 @@ SETTLED = (State.ACTIVE, State.DOUBTFUL, State.DONE, State.DUPLICATE, State.DISM
 
 def delivery(number=1, state=State.READY, *, rule="photos", to="ion", target="42", kind=None, **more):
     error = ErrorInfo(kind=kind, message="something") if kind else None
-    values = {
-        "folder_id": 1,
-        "folder": "/drop",
-        "path": "a.jpg",
-        "version": 1,
-        "signs": Signs(size=1, mtime_ns=1, ctime_ns=1),
-        "sha256": None,
-        "filename": "a.jpg",
-        "dedupe": True,
-        "call": None,
-        "attempts": 0,
-        "waited": 0.0,
-        "next_attempt_at": None,
-        "receipts": {},
-        "intent": None,
-        "elder_id": None,
-        "remote_id": None,
-        "first_seen": DAY,
-        "updated_at": DAY,
-    }
-    known = {name: more.pop(name) for name in list(more) if name in Delivery.__dataclass_fields__}
-    return Delivery(
-        id=number,
-        rule=rule,
-        destination=to,
-        target={"run_step": target},
-        state=state,
-        error=error,
-        **values | known,
-    )
+    place = {"rule": rule, "destination": to, "target": {"run_step": target}}
+    return deliveries.delivery(id=number, state=state, error=error, filename="a.jpg", **place, **more)
 
 
 def plan(rule="photos", *, to="ion", target="42", **more):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from tests.core.deliveries import delivery
 
 from attachd.core import outcomes
 from attachd.core.accounts import RemoteFile
@@ -15,7 +16,7 @@ from attachd.core.replanning import Judgement, replan
 from attachd.core.settings import RetryPolicy, SecretRef
 from attachd.core.shared_paths import shared_path
 from attachd.core.templates import parse_template
-from attachd.model import Delivery, ErrorInfo, ErrorKind, PlannedDelivery, Signs, State
+from attachd.model import ErrorInfo, ErrorKind, PlannedDelivery, State
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 AT = {"at": NOW, "by": "run 1"}
@@ -102,40 +103,12 @@ def test_an_answer_with_more_pages_than_were_read_is_unusable(document, words):
     assert words in chosen.hint
 
 
-def delivery(number, rule, state):
-    return Delivery(
-        id=number,
-        folder_id=1,
-        folder="/drop",
-        path="a.jpg",
-        version=1,
-        signs=Signs(size=1, mtime_ns=1, ctime_ns=1),
-        sha256=None,
-        rule=rule,
-        destination="ion",
-        target={"run": str(number)},
-        filename="a.jpg",
-        dedupe=True,
-        state=state,
-        call=None,
-        attempts=0,
-        waited=0.0,
-        next_attempt_at=None,
-        receipts={},
-        intent=None,
-        elder_id=None,
-        remote_id="9" if state is State.DONE else None,
-        error=None,
-        first_seen=NOW,
-        updated_at=NOW,
-    )
-
-
 def test_a_rule_that_takes_the_file_no_more_is_named_as_the_reason():
     """Where another rule's delivery stands already, nobody takes over: the reason is the rule itself."""
     stays = PlannedDelivery(rule="photos", destination="ion", target={"run": "1"}, filename="a.jpg")
-    found = [delivery(1, "photos", State.DONE), delivery(2, "copies", State.READY)]
-    change = replan(found, Judgement(planned=[stays], destinations=("ion",)))
+    photos = delivery(id=1, rule="photos", target={"run": "1"}, state=State.DONE)
+    copies = delivery(id=2, rule="copies", target={"run": "2"}, state=State.READY)
+    change = replan([photos, copies], Judgement(planned=[stays], destinations=("ion",)))
     assert change.superseded == {2: "other rules: its rule does not take the file any more"}
     assert not change.added
 

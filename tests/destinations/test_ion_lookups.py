@@ -35,6 +35,9 @@ def query(document, rows, give, *, variables=None, where=None):
 
 
 FIRST = query(UNITS, "partInventories", {"unit": "id"}, variables={"serial": "{serial}"})
+OF_PART = query(
+    UNITS, "partInventories", {"unit": "id"}, variables={"serial": "{serial}"}, where={"part.id": "{part}"}
+)
 CHAIN = (
     FIRST,
     query(RUNS, "runs", {"run": "id"}, variables={"unit": "{unit}"}, where={"status": "in_progress"}),
@@ -125,14 +128,7 @@ def test_a_part_tells_units_of_one_serial_apart(make, simulator, upload):
     """`where` compares what a row holds with what the path says."""
     simulator.learn_unit("AB1234", 5, 77, [(42, "torque")])
     simulator.learn_unit("AB1234", 6, 78, [(52, "torque")])
-    first = query(
-        UNITS,
-        "partInventories",
-        {"unit": "id"},
-        variables={"serial": "{serial}"},
-        where={"part.id": "{part}"},
-    )
-    ion = make(first, *CHAIN[1:])
+    ion = make(OF_PART, *CHAIN[1:])
     assert ion.open(upload(target={**TARGET, "part": "6"})).facts["entity_id"] == "1000052"
 
 
@@ -140,14 +136,7 @@ def test_further_pages_are_read(make, simulator, upload):
     """A query that declares `$after` is asked again until its last page."""
     for part in range(1, 6):
         simulator.learn_unit("AB1234", part, 70 + part, [(40 + part, "torque")])
-    first = query(
-        UNITS,
-        "partInventories",
-        {"unit": "id"},
-        variables={"serial": "{serial}"},
-        where={"part.id": "{part}"},
-    )
-    ion = make(first, *CHAIN[1:])
+    ion = make(OF_PART, *CHAIN[1:])
     assert ion.open(upload(target={**TARGET, "part": "5"})).facts["entity_id"] == "1000045"
     assert simulator.call_counts["partInventories"] == 3
 

@@ -14,6 +14,7 @@ import pytest
 
 from attachd.core.noise import Noise
 from attachd.core.settings import Existing, FolderSettings, Watch
+from attachd.folders import reach
 from attachd.folders.mounts import filesystem_of
 from attachd.folders.watch import FolderWatch
 from attachd.model import FolderRecord, Signs
@@ -125,6 +126,13 @@ class Intake:
         self.ledger.files.pop(path, None)
         self.ledger.pending.discard(path)
         self.ledger.parked.discard(path)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left():
+    """End what touched a share for the test, once everything else of it has ended."""
+    yield
+    reach.close()
 
 
 @pytest.fixture

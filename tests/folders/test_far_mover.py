@@ -8,7 +8,7 @@ import pytest
 
 from attachd.core.afters import AfterAction, AfterKind, AfterState
 from attachd.errors import FileChanged, FileGone, MoveRefused, StopRequested
-from attachd.folders import reach, shares
+from attachd.folders import shares
 from attachd.folders.mover import FolderMover
 from attachd.model import Signs
 
@@ -20,8 +20,7 @@ def folder(root, request):
     """Give a folder with a file, touched by this process or by another."""
     (root / "a").write_bytes(CONTENT)
     shares.SHARES.look(str(root), is_share=request.param == "far")
-    yield root
-    reach.close()
+    return root
 
 
 @pytest.fixture
@@ -94,12 +93,9 @@ def test_a_stop_ends_what_another_process_does(root, tmp_path):
     mover = FolderMover(lambda: [str(root)])
     wanted = action(root, AfterKind.MOVE, str(tmp_path / "sent" / "a"))
     (root / "a").rename(root / ".attachd-7-a")
-    try:
-        with pytest.raises(StopRequested):
-            mover.carry_out(wanted, lambda: True)
-        mover.carry_out(wanted, lambda: False)
-    finally:
-        reach.close()
+    with pytest.raises(StopRequested):
+        mover.carry_out(wanted, lambda: True)
+    mover.carry_out(wanted, lambda: False)
     assert (tmp_path / "sent" / "a").read_bytes() == CONTENT
     assert list(root.iterdir()) == []
 
@@ -110,9 +106,6 @@ def test_the_place_to_move_to_may_be_a_share(root, tmp_path, monkeypatch):
     monkeypatch.setattr("attachd.folders.mover._share_at", lambda _: beside)
     (root / "a").write_bytes(CONTENT)
     mover = FolderMover(lambda: [str(root)])
-    try:
-        chosen = mover.choose(str(tmp_path / "beside" / "a"))
-        mover.carry_out(action(root, AfterKind.MOVE, chosen), lambda: False)
-    finally:
-        reach.close()
+    chosen = mover.choose(str(tmp_path / "beside" / "a"))
+    mover.carry_out(action(root, AfterKind.MOVE, chosen), lambda: False)
     assert (tmp_path / "beside" / "a").read_bytes() == CONTENT

@@ -67,7 +67,7 @@ def test_a_scan_may_begin_below(root, scanned):
 def test_noise_and_protected_files_are_left_out_with_all_below_them(root, scanned):
     """Ignored directories are not entered."""
     fill(root, ".git/config", "x.part", "cache/a", "own/ledger.db", "own/more/x", "owner", "good")
-    batches = scanned(ignore=("cache/",), protected=(str(root / "own"), "/etc/passwd"))
+    batches = scanned(ignore=("cache/", "!own"), protected=(str(root / "own"), "/etc/passwd"))
     assert paths(batches) == ["good", "owner"]
     assert {batch.directory for batch in batches} == {""}
     assert sum(batch.seen for batch in batches) == 2

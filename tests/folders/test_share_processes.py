@@ -48,15 +48,13 @@ def hang(tmp_path, monkeypatch):
     monkeypatch.setattr(shares, "IN_DOUBT", 1.0)
     yield flag
     flag.unlink(missing_ok=True)
-    reach.close()
 
 
 @pytest.fixture(params=["near", "far"])
 def folder(root, request):
     """Give a folder that is touched by this process, and one that is touched by another."""
     shares.SHARES.look(str(root), is_share=request.param == "far")
-    yield str(root)
-    reach.close()
+    return str(root)
 
 
 @pytest.fixture

@@ -2,23 +2,16 @@
 
 import ctypes
 import hashlib
-import importlib.util
 import os
 import re
 import struct
-from pathlib import Path
 
 import pytest
+from tests.service import conftest as service
 
-_SERVICE = Path(__file__).parents[1] / "service" / "conftest.py"
-_SPEC = importlib.util.spec_from_file_location("service_bench", _SERVICE)
-service_bench = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(service_bench)
-
-Bench = service_bench.Bench
-simulator = service_bench.simulator
-bench = service_bench.bench
-_quiet_environment = service_bench._quiet_environment
+simulator = service.simulator
+bench = service.bench
+_quiet_environment = service._quiet_environment
 
 CANARY = b"canary-bytes-that-lie-outside"
 RAW_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

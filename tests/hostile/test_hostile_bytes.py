@@ -39,13 +39,10 @@ def test_a_sparse_file_of_6_gib_is_refused_unread(bench, rules_with, monkeypatch
     with (bench.drop / "huge.bin").open("wb") as file:
         file.truncate(6 * GIB)
         os.posix_fallocate(file.fileno(), 0, 4096)
-    driver = bench.directory / "driver.py"
-    driver.write_text(
+    driver = bench.driver(
         "import attachd.core.settling as settling\n"
         "settling.LONG_WAIT_FLOOR = 0.5\n"
         "settling.LONG_WAIT_FACTOR = 1\n"
-        "from attachd.cli.main import main\n"
-        "main()\n"
     )
     bench.put("small.bin", b"small")
     service = bench.start(driver)

@@ -30,8 +30,6 @@ def send(self, request, **given):
     return whole(self, request, **given)
 
 HTTPAdapter.send = send
-from attachd.cli.main import main
-main()
 """
 
 
@@ -137,9 +135,7 @@ def test_no_secret_leaves_by_any_way_whatever_goes_wrong(bench, settings, canari
     for number in range(1, 25):
         bench.put(f"st/{number}/a.png", b"file %d" % number)
     make_trouble(bench.simulator, secret)
-    driver = bench.directory / "driver.py"
-    driver.write_text(DRIVER)
-    service = bench.start(driver)
+    service = bench.start(bench.driver(DRIVER))
     bench.wait_until(lambda: "by_a_bug" in bench.log() or "''" in how, "a bug inside is logged")
     bench.wait_until(
         lambda: len(bench.simulator.puts) >= 1 or "''" in how, "something was sent through all that"
@@ -162,16 +158,13 @@ def test_a_command_that_fails_unexpectedly_shows_no_secret(bench, settings, cana
     """`--debug` prints the traceback of a fault of ours, and what stands in it is blotted out."""
     settings("token: {file: token}")
     canaries.values.add(TOKEN)
-    driver = bench.directory / "driver.py"
-    driver.write_text(
+    driver = bench.driver(
         "import attachd.service.run as run\n"
         "import attachd.service.build as build\n"
         "whole = build.read_secret\n"
         "def broken(*given, **named):\n"
         "    raise RuntimeError('a bug with ' + whole(*given, **named))\n"
         "build.read_secret = broken\n"
-        "from attachd.cli.main import main\n"
-        "main()\n"
     )
     done = subprocess.run(
         [*bench.command("--debug", "run", "--once", driver=driver)],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from attachd.core.protocols import Change, NewVersion
+from attachd.core.protocols import Change, NewVersion, Place
 from attachd.ledger.store import SqliteLedger
 from attachd.model import Delivery, ErrorInfo, ErrorKind, PlannedDelivery, Signs, Standing, State
 
@@ -40,7 +40,9 @@ class Desk:
             rule=rule, destination=to, target={"run_step": target}, filename=filename, dedupe=dedupe
         )
 
-    def record(self, path, *plans, standing=None, signs=None, size=7, sha256=None, folder=None) -> list[int]:
+    def record(
+        self, path, *plans, standing=None, signs=None, size=7, sha256=None, folder=None, after=None
+    ) -> list[int]:
         """Record a settled file: matched where plans are given, else as `standing` says."""
         at = self.now()
         standing = standing or (Standing.MATCHED if plans else Standing.UNMATCHED)
@@ -52,6 +54,7 @@ class Desk:
             reason=self.no_rule if standing in {Standing.UNMATCHED, Standing.PARKED} else None,
             planned=plans,
             sha256=sha256,
+            after=after,
         )
         return list(self.ledger.record(new, at))
 
@@ -70,6 +73,15 @@ class Desk:
 
     def identify(self, delivery, sha256="ab" * 32):
         return self.ledger.identify(delivery, sha256, self.now(), self.run)
+
+    def pair(self) -> tuple[Delivery, Delivery]:
+        """Drop an elder and a follower that waits behind it, both with a worker."""
+        self.drop("elder.jpg")
+        self.drop("follower.jpg")
+        elder, follower = self.claim().values()
+        assert self.identify(elder) is Place.FIRST
+        assert self.identify(follower) is Place.FOLLOWS
+        return elder, follower
 
     def move(self, delivery, to, **values) -> bool:
         if to in {State.HELD, State.WAITING, State.DOUBTFUL}:

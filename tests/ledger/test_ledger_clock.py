@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 
 from attachd.core.afters import LONGEST_PAUSE, AfterKind, AfterState, PlannedAfter
-from attachd.core.protocols import NewVersion
 from attachd.core.retrying import SLACK, latest_end, longest_pause
 from attachd.core.settings import DestinationSettings, RetryPolicy, SecretRef
-from attachd.model import Standing, State, Withheld
+from attachd.model import State, Withheld
 from attachd.pipeline.deliver import Asked, Attempt
 from attachd.pipeline.dispatch import Dispatcher
 
@@ -72,15 +71,7 @@ def test_a_failing_probe_goes_behind_what_was_there_before_the_jump(desk):
 
 def test_after_actions_do_not_wait_for_a_time_that_will_not_come(desk):
     """What was postponed, or became due, before the clock was put back is due at once."""
-    new = NewVersion(
-        folder_id=desk.folder.id,
-        path="a.jpg",
-        signs=desk.signs(),
-        standing=Standing.MATCHED,
-        planned=[desk.plan()],
-        after=PlannedAfter(rule="photos", kind=AfterKind.DELETE),
-    )
-    desk.ledger.record(new, desk.now())
+    desk.record("a.jpg", desk.plan(), after=PlannedAfter(rule="photos", kind=AfterKind.DELETE))
     (delivery,) = desk.claim().values()
     assert desk.move(delivery, State.DONE)
     book, here = desk.ledger.afters, [desk.folder.id]

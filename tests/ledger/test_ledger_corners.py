@@ -22,16 +22,6 @@ def word(desk):
     return Word(at=desk.now(), by="anna")
 
 
-def pair(desk):
-    """An elder and its follower, both with a worker."""
-    desk.drop("elder.jpg")
-    desk.drop("follower.jpg")
-    elder, follower = desk.claim().values()
-    assert desk.identify(elder) is Place.FIRST
-    assert desk.identify(follower) is Place.FOLLOWS
-    return elder, follower
-
-
 class TestComingBack:
     """A file that is gone and comes back before everything of it was delivered."""
 
@@ -101,7 +91,7 @@ class TestPersons:
 
     def test_a_follower_is_not_sent_in_place_of_its_elder(self, desk):
         """Its elder is the one to be resolved."""
-        elder, follower = pair(desk)
+        elder, follower = desk.pair()
         desk.hold(elder)
         refused = desk.ledger.resolve(follower.id, None, word(desk)).refused[follower.id]
         assert f"delivery {elder.id} with the same bytes goes first" in refused
@@ -128,15 +118,7 @@ class TestPersons:
 class TestAfterActions:
     def attached(self, desk):
         """Record a file that is deleted once it is attached, and attach it."""
-        new = NewVersion(
-            folder_id=desk.folder.id,
-            path="a.jpg",
-            signs=desk.signs(),
-            standing=Standing.MATCHED,
-            planned=[desk.plan()],
-            after=PlannedAfter(rule="photos", kind=AfterKind.DELETE),
-        )
-        desk.ledger.record(new, desk.now())
+        desk.record("a.jpg", desk.plan(), after=PlannedAfter(rule="photos", kind=AfterKind.DELETE))
         (delivery,) = desk.claim().values()
         assert desk.move(delivery, State.DONE)
         return delivery, desk.ledger.afters.due([desk.folder.id], desk.now())

@@ -10,12 +10,7 @@ from attachd.model import ErrorKind, State
 @pytest.fixture
 def pair(desk):
     """An elder and a follower that waits behind it."""
-    desk.drop("elder.jpg")
-    desk.drop("follower.jpg")
-    elder, follower = desk.claim().values()
-    assert desk.identify(elder) is Place.FIRST
-    assert desk.identify(follower) is Place.FOLLOWS
-    return elder, follower
+    return desk.pair()
 
 
 class TestIdentify:

@@ -44,22 +44,14 @@ class TestDismiss:
 
     def test_the_next_one_takes_over(self, desk, state):
         """Dismissing a held elder lets its follower go in its place."""
-        desk.drop("elder.jpg")
-        desk.drop("follower.jpg")
-        elder, follower = desk.claim().values()
-        assert desk.identify(elder) is Place.FIRST
-        desk.identify(follower)
+        elder, follower = desk.pair()
         desk.hold(elder)
         assert elder.id in desk.ledger.dismiss([elder.id], ANNA).done
         assert state(follower.id) == "ready"
 
     def test_an_elder_in_doubt_is_not_dismissed_over_its_followers(self, desk, state):
         """What may be attached already would be sent a second time by its follower: resolve it first."""
-        desk.drop("elder.jpg")
-        desk.drop("follower.jpg")
-        elder, follower = desk.claim().values()
-        desk.identify(elder)
-        desk.identify(follower)
+        elder, follower = desk.pair()
         desk.doubt(elder)
         assert desk.move(desk.ledger.doubtful("ion")[0], State.HELD)
         assert "attachd resolve" in desk.ledger.dismiss([elder.id], ANNA).refused[elder.id]
@@ -70,11 +62,7 @@ class TestResolve:
     @pytest.fixture
     def doubted(self, desk):
         """A delivery whose registration was never answered, with a receipt of its bytes, and a follower."""
-        desk.drop("elder.jpg")
-        desk.drop("follower.jpg")
-        elder, follower = desk.claim().values()
-        desk.identify(elder)
-        desk.identify(follower)
+        elder, follower = desk.pair()
         desk.ledger.record_receipt(elder, "put", {"s3_key": "k", "entity_id": "7"})
         desk.doubt(elder)
         return elder, follower

@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 
-from attachd.core.protocols import Place
 from attachd.model import State
 
 
@@ -59,11 +58,7 @@ class TestRetry:
     @pytest.mark.parametrize("elder_to", [State.HELD, State.WAITING])
     def test_follower_sends_its_elder(self, desk, state, elder_to):
         """Retrying a follower is pointless while its elder is not done: the elder goes, and that is said."""
-        desk.drop("elder.jpg")
-        desk.drop("follower.jpg")
-        elder, follower = desk.claim().values()
-        assert desk.identify(elder) is Place.FIRST
-        desk.identify(follower)
+        elder, follower = desk.pair()
         assert desk.move(elder, elder_to)
         outcome = desk.ledger.retry([follower.id], desk.now(), "retry")
         assert outcome.retried == [elder.id]
@@ -72,11 +67,7 @@ class TestRetry:
 
     def test_elder_and_follower_together_are_one_retry(self, desk):
         """Where both are named, the elder goes once and is not called refused."""
-        desk.drop("elder.jpg")
-        desk.drop("follower.jpg")
-        elder, follower = desk.claim().values()
-        desk.identify(elder)
-        desk.identify(follower)
+        elder, follower = desk.pair()
         desk.hold(elder)
         outcome = desk.ledger.retry([follower.id, elder.id], desk.now(), "retry")
         assert outcome.retried == [elder.id]
@@ -84,11 +75,7 @@ class TestRetry:
 
     def test_follower_of_an_elder_under_way_is_told_to_wait(self, desk):
         """Nothing moves where the elder is being delivered right now."""
-        desk.drop("elder.jpg")
-        desk.drop("follower.jpg")
-        elder, follower = desk.claim().values()
-        desk.identify(elder)
-        desk.identify(follower)
+        elder, follower = desk.pair()
         outcome = desk.ledger.retry([follower.id], desk.now(), "retry")
         assert outcome.retried == []
         assert outcome.behind == {follower.id: elder.id}

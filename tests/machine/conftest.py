@@ -1,21 +1,15 @@
 """A bench whose ledger lies on a disk of its own, which a test may fill, break and mend."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from tests.service import conftest as service
 
-_SERVICE = Path(__file__).parents[1] / "service" / "conftest.py"
-_SPEC = importlib.util.spec_from_file_location("service_bench", _SERVICE)
-service_bench = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(service_bench)
-
-simulator = service_bench.simulator
-_quiet_environment = service_bench._quiet_environment
-
+simulator = service.simulator
+_quiet_environment = service._quiet_environment
 
 HEAD = """version: 1
 ledger: {}
@@ -36,7 +30,7 @@ def _require(*, tool=None, root=False):
         pytest.skip(", ".join(missing))
 
 
-class Machine(service_bench.Bench):
+class Machine(service.Bench):
     """A bench that can say where its ledger lies and through which program its service is started."""
 
     def __init__(self, directory, simulator, ledger=None):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests import bench as benches
 
 from attachd.errors import LedgerError
 from attachd.ledger.reports import Entry
@@ -27,7 +25,10 @@ from attachd.status.now import FolderNow, Now
 from attachd.status.progress import STATES
 from attachd.status.snapshot import DestinationStatus, FolderStatus, ServiceStatus
 
-LIMIT = 30.0
+_quiet_environment = benches.quiet_environment
+simulator = benches.simulator
+
+LIMIT = benches.LIMIT
 AT = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 
 RULES = """
@@ -165,25 +166,8 @@ def ask(address: str, path: str, *, method: str = "GET", timeout: float = LIMIT,
         connection.close()
 
 
-def wait_until(condition: Callable[[], object], what: str = "") -> object:
-    end = time.monotonic() + LIMIT
-    while not (found := condition()):
-        assert time.monotonic() < end, f"not in {LIMIT} s: {what or condition}"
-        time.sleep(0.05)
-    return found
-
-
-class Served:
-    """The real `attachd run` with a page, in a directory of its own."""
-
-    def __init__(self, directory: Path, simulator: Simulator) -> None:
-        self.directory = directory
-        self.simulator = simulator
-        self.drop = directory / "drop"
-        self.drop.mkdir()
-        self.rules = directory / "rules.yaml"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.write_rules()
+class Served(benches.Bench):
+    """The real `attachd run` with a page."""
 
     def write_rules(self, address: str = '"127.0.0.1:0"', token: str = "", url: str = "") -> None:
         self.rules.write_text(
@@ -195,22 +179,14 @@ class Served:
             )
         )
 
-    def start(self, program: Path | None = None, **environ: str) -> str:
+    def serve(self, driver: Path | None = None, **environ: str) -> str:
         """Start it, and give the address of its page once it is there."""
-        self.spawn(program, **environ)
+        self.start(driver, **environ)
         return self.address()
 
-    def spawn(self, program: Path | None = None, **environ: str) -> subprocess.Popen[bytes]:
-        what = [str(program)] if program else ["-m", "attachd"]
-        with (self.directory / "log.txt").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *what, "-c", str(self.rules), "run"],
-                stderr=log,
-                stdout=log,
-                cwd=self.directory,
-                env={**os.environ, **environ},
-            )
-        return self.process
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        return self.processes[-1]
 
     def address(self, number: int = 1) -> str:
         """Give the address that the page said to have, for the given time."""
@@ -219,29 +195,10 @@ class Served:
             assert self.process.poll() is None, self.log()
             return re.findall(r"page_ready +address=(\S+)", self.log())[number - 1 :]
 
-        return wait_until(found, "the page is ready")[0]
-
-    def log(self) -> str:
-        path = self.directory / "log.txt"
-        return path.read_text() if path.exists() else ""
+        return self.wait_until(found, "the page is ready")[0]
 
     def reload(self) -> None:
         self.process.send_signal(signal.SIGHUP)
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(LIMIT)
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(LIMIT)
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
-        yield running
 
 
 @pytest.fixture
@@ -249,12 +206,6 @@ def served(tmp_path: Path, simulator: Simulator) -> Iterator[Served]:
     made = Served(tmp_path, simulator)
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ATTACHD_CONFIG", "NOTIFY_SOCKET", "JOURNAL_STREAM", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -272,4 +223,4 @@ def _http() -> Callable[..., Answer]:
 @pytest.fixture
 def until() -> Callable[..., object]:
     """Wait for a condition and give what it gave."""
-    return wait_until
+    return benches.wait_until

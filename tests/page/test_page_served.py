@@ -35,10 +35,9 @@ def number(text: str, name: str, **labels: str) -> float:
 
 def test_a_file_shows_in_metrics_and_on_the_page(served, http, until, promtool):
     """Dropped, attached, counted: the numbers are those of the work, and promtool has nothing to say."""
-    address = served.start()
-    (served.drop / "7").mkdir()
-    (served.drop / "7" / "photo.dat").write_bytes(b"12345")
-    (served.drop / "<b>nowhere.txt").write_bytes(b"x")
+    address = served.serve()
+    served.put("7/photo.dat", b"12345")
+    served.put("<b>nowhere.txt", b"x")
     until(
         lambda: number(http(address, "/metrics").text, "attachd_files_without_delivery", standing="unmatched")
     )
@@ -65,7 +64,7 @@ def test_a_file_shows_in_metrics_and_on_the_page(served, http, until, promtool):
     page = http(address, "/")
     assert page.status == 200
     assert "&lt;b&gt;nowhere.txt" in page.text
-    assert served.stop() == 0
+    assert served.stop(served.process) == 0
 
 
 def test_the_alert_rules_are_sound(promtool):
@@ -78,7 +77,7 @@ def test_the_alert_rules_are_sound(promtool):
 
 def test_health_is_told_by_status_code(served, http, until):
     """A service whose folders and destinations are well is healthy and ready; HEAD is enough to see it."""
-    address = served.start()
+    address = served.serve()
     assert http(address, "/healthz").text == '{"healthy":true,"reasons":[]}'
     until(lambda: http(address, "/readyz").status == 200)
     assert http(address, "/readyz", method="HEAD").text == ""
@@ -90,10 +89,9 @@ def test_health_is_told_by_status_code(served, http, until):
 def test_a_folder_that_is_gone_and_a_closed_gate_are_not_ready(served, http, until):
     """The process lives, but what lands now does not get through: 503, with the reasons."""
     served.write_rules(url="http://127.0.0.1:9/graphql")
-    (served.drop / "7").mkdir()
     for name in ("a", "b", "c"):
-        (served.drop / "7" / name).write_bytes(name.encode())
-    address = served.start()
+        served.put(f"7/{name}", name.encode())
+    address = served.serve()
     until(lambda: "destination ion: " in http(address, "/readyz").text)
     assert http(address, "/healthz").status == 200
     assert number(http(address, "/metrics").text, "attachd_gate_closed", destination="ion") == 1
@@ -106,7 +104,7 @@ def test_another_address_asks_for_its_token(served, http):
     """Without the token nothing is to be had, health neither; the name of this machine is no secret."""
     (served.directory / "page-token").write_text("page-secret\n")
     served.write_rules(address='"0.0.0.0:0"', token="{file: page-token}")
-    address = served.start().replace("0.0.0.0", "127.0.0.1")
+    address = served.serve().replace("0.0.0.0", "127.0.0.1")
     for path in ("/", "/healthz", "/readyz", "/metrics", "/nowhere"):
         refused = http(address, path)
         assert refused.status == 401
@@ -119,7 +117,7 @@ def test_another_address_asks_for_its_token(served, http):
 def test_a_token_that_cannot_be_read_is_a_config_error(served):
     """The service does not start with a page that nobody could guard."""
     served.write_rules(address='"0.0.0.0:0"', token="{file: nowhere}")
-    assert served.spawn().wait(30) == 78
+    assert served.start().wait(30) == 78
     assert "service.status_token" in served.log()
 
 
@@ -128,7 +126,7 @@ def test_a_taken_port_is_tried_again(served, http, until):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         served.write_rules(address=f'"127.0.0.1:{port}"')
-        served.spawn()
+        served.start()
         until(lambda: "page_not_served" in served.log())
         until(lambda: "scan_finished" in served.log())
         assert served.process.poll() is None
@@ -139,7 +137,7 @@ def test_a_taken_port_is_tried_again(served, http, until):
 
 def test_a_reload_moves_the_page_and_changes_its_token(served, http, until):
     """Address and token are those of the rules in force; a page that is taken out is gone."""
-    before = served.start()
+    before = served.serve()
     served.write_rules(token="{env: PAGE_TOKEN_FOR_A_TEST}")
     served.reload()
     until(lambda: "reload_refused" in served.log(), "the token cannot be had: the reload is refused")
@@ -155,7 +153,7 @@ def test_a_reload_moves_the_page_and_changes_its_token(served, http, until):
     served.rules.write_text(rules.replace("status: ", "drain: 5s #").replace("status_token", "#"))
     served.reload()
     until(lambda: not answers(http, after), "no page any more")
-    assert served.stop() == 0
+    assert served.stop(served.process) == 0
 
 
 def answers(http, address: str) -> bool:
@@ -167,7 +165,7 @@ def answers(http, address: str) -> bool:
 
 def test_a_stop_does_not_wait_for_whoever_reads_the_page(served, http, until):
     """A connection that is kept open, and one that never says anything, do not keep the service."""
-    address = served.start()
+    address = served.serve()
     host, _, port = address.rpartition(":")
     with (
         socket.create_connection((host, int(port))) as silent,
@@ -176,20 +174,17 @@ def test_a_stop_does_not_wait_for_whoever_reads_the_page(served, http, until):
         open_.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert open_.recv(100).startswith(b"HTTP/1.1 200")
         silent.sendall(b"GET /heal")
-        assert served.stop() == 0
+        assert served.stop(served.process) == 0
 
 
 def test_a_service_without_the_extra_says_so(served):
     """The missing packages and how to get them are named, as an error of rules.yaml."""
-    program = served.directory / "without.py"
-    program.write_text(
-        "import importlib.util, sys\n"
+    without = served.driver(
+        "import importlib.util\n"
         "find = importlib.util.find_spec\n"
         "hidden = {'uvicorn', 'prometheus_client'}\n"
         "importlib.util.find_spec = lambda name, *more: None if name in hidden else find(name, *more)\n"
-        "from attachd.cli.main import main\n"
-        "sys.exit(main())\n"
     )
-    assert served.spawn(program).wait(30) == 78
+    assert served.start(without).wait(30) == 78
     assert "needs the extra `page`: uvicorn, prometheus_client not installed" in served.log()
     assert "pip install 'attachd[page]'" in served.log()

@@ -6,15 +6,13 @@ import subprocess
 import pytest
 
 DRIVER = """
-import os, signal, sys
+import os, signal
 from attachd.folders import moving
-from attachd.cli.main import main
 
 def die(*given, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 moving.{what} = die
-main()
 """
 
 
@@ -125,13 +123,11 @@ def test_newer_bytes_are_attached_before_they_go(bench, rules):
 
 
 @pytest.mark.parametrize("what", ["rename_new", "_remove"])
-def test_a_killed_service_is_finished_by_the_next(bench, rules, tmp_path, what):
+def test_a_killed_service_is_finished_by_the_next(bench, rules, what):
     """Kill -9 before the rename or before the removal: the next start ends what this one began."""
     rules(parts="delete")
-    driver = tmp_path / "driver.py"
-    driver.write_text(DRIVER.format(what=what))
     bench.put("parts/1/a.txt", b"photo")
-    service = bench.start(driver)
+    service = bench.start(bench.driver(DRIVER.format(what=what)))
     assert service.wait(30) == -signal.SIGKILL
     assert list(tree(bench).values()) == [b"photo"]
     done = bench.once()

@@ -7,32 +7,12 @@ import pytest
 
 from attachd.simulator.server import Simulator
 
-# Seconds become tenths, so that a test can wait them out.
-DRIVER = """
-import sys
-from attachd.destinations import absence
-from attachd.pipeline import dispatch
-absence.AT_WORK = 0.6
-dispatch.DOUBT_SECONDS = 0.3
-from attachd.cli.main import main
-sys.argv[0] = "attachd"
-main()
-"""
-
 
 @pytest.fixture
 def simulator():
     """Start an ION that lists the attachments of an entity."""
     with Simulator(listing="entity") as running:
         yield running
-
-
-@pytest.fixture
-def driver(tmp_path):
-    """Give the service with short patience."""
-    path = tmp_path / "driver.py"
-    path.write_text(DRIVER)
-    return path
 
 
 def lose_the_answer(bench, driver, do):
@@ -46,15 +26,6 @@ def lose_the_answer(bench, driver, do):
     bench.simulator.clear_faults()
 
 
-def settle(bench, driver):
-    """Run until nothing is left to do."""
-    service = bench.start(driver)
-    bench.wait_until(lambda: set(bench.states().values()) <= {"done", "held"}, "settled")
-    bench.stop(service)
-    (row,) = bench.list()
-    return row
-
-
 def history_of(bench, row):
     shown = json.loads(bench.call("show", str(row["id"]), "--json").stdout)
     return [step["to"] for step in shown["history"]]
@@ -64,7 +35,7 @@ def test_a_registration_that_took_effect_is_found(bench, driver):
     """The attachment with our storage key is ours: done with its id, nothing made twice, nobody asked."""
     bench.put("st/9/a.png", b"once only")
     lose_the_answer(bench, driver, {"work_then": "hang"})
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     (attachment,) = bench.simulator.attachments
     assert (row["state"], row["remote_id"]) == ("done", str(attachment.id))
     assert history_of(bench, row) == ["ready", "active", "doubtful", "done"]
@@ -74,7 +45,7 @@ def test_a_registration_that_did_not_is_made_again(bench, driver):
     """Where the whole list does not show it, it is registered: no bytes go twice, one attachment stands."""
     bench.put("st/9/a.png", b"once only")
     lose_the_answer(bench, driver, "hang")
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     assert row["state"] == "done"
     assert [str(each.id) for each in bench.simulator.attachments] == [row["remote_id"]]
     assert len(bench.simulator.puts) == 1
@@ -86,7 +57,7 @@ def test_a_list_that_cannot_be_had_is_asked_for_later(bench, driver):
     bench.put("st/9/a.png", b"once only")
     lose_the_answer(bench, driver, {"work_then": "hang"})
     bench.simulator.fault(call="query", do={"status": 503}, times=2)
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     assert row["state"] == "done"
     assert bench.simulator.faults_left == []
     assert len(bench.simulator.attachments) == 1
@@ -97,12 +68,12 @@ def test_a_retry_asks_again(bench, driver):
     bench.write_rules(extra='doubt: {query: "query($entityId: ID!) { nothing(id: $entityId) }", rows: x}')
     bench.put("st/9/a.png", b"once only")
     lose_the_answer(bench, driver, {"work_then": "hang"})
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     assert (row["state"], row["error"]["kind"]) == ("held", "unknown_outcome")
     assert "Cannot query field 'nothing'" in row["error"]["hint"]
     bench.write_rules()
     assert bench.call("retry", str(row["id"])).returncode == 0
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     assert row["state"] == "done"
     assert len(bench.simulator.attachments) == 1
 
@@ -113,7 +84,7 @@ def test_a_double_is_shown_to_a_person(bench, driver):
     lose_the_answer(bench, driver, {"work_then": "hang"})
     (first,) = bench.simulator.attachments
     register_again(bench, first)
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     assert row["state"] == "held"
     for attachment in bench.simulator.attachments:
         assert str(attachment.id) in row["error"]["hint"]

@@ -5,21 +5,10 @@ from itertools import pairwise
 
 from attachd.simulator.server import Simulator
 
-TWO = """
-version: 1
-destinations:
-  first: {{kind: ion, url: {first}, token: {token}, retry: {{first: 50ms, cap: 100ms}}, workers: 2,
-           timeouts: {{connect: 2s, read: 60s}}}}
-  second: {{kind: ion, url: {second}, token: {token}, workers: 2}}
-folders:
-  - path: drop
-    existing: upload
-    settle: 100ms
-    rescan: 500ms
-    rules:
-      - {{name: one, match: "one/*", to: first, target: {{run: "1"}}}}
-      - {{name: two, match: "two/*", to: second, target: {{run: "2"}}}}
-"""
+APART = (
+    '{name: one, match: "one/*", to: first, target: {run: "1"}}',
+    '{name: two, match: "two/*", to: second, target: {run: "2"}}',
+)
 
 
 def status(bench):
@@ -83,14 +72,10 @@ def test_a_poison_file_never_closes_the_gate(bench):
     bench.stop(service)
 
 
-def test_a_silent_destination_does_not_delay_another(bench):
+def test_a_silent_destination_does_not_delay_another(bench, lead_to_two):
     """All workers of one destination hang; the other attaches its files as if nothing was."""
     with Simulator() as other:
-        bench.rules.write_text(
-            TWO.format(
-                first=bench.simulator.graphql_url, second=other.graphql_url, token=bench.simulator.token
-            )
-        )
+        lead_to_two(bench.simulator.graphql_url, other.graphql_url, *APART, read="60s")
         bench.simulator.fault(do="hang", times=100_000)
         for number in range(4):
             bench.put(f"one/{number}.txt", b"stuck %d" % number)
@@ -105,12 +90,12 @@ def test_a_silent_destination_does_not_delay_another(bench):
         assert bench.stop(service) == 0
 
 
-def test_a_dead_destination_does_not_delay_another(bench):
+def test_a_dead_destination_does_not_delay_another(bench, lead_to_two):
     """Nobody listens at one address: its gate closes, the other goes on."""
     with Simulator() as other:
         dead = bench.simulator.graphql_url
         bench.simulator.stop()
-        bench.rules.write_text(TWO.format(first=dead, second=other.graphql_url, token=bench.simulator.token))
+        lead_to_two(dead, other.graphql_url, *APART, read="60s")
         bench.put("one/a.txt", b"stuck")
         service = bench.start()
         bench.wait_until(lambda: "gate_closed" in bench.log(), "gate closed")

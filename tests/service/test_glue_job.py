@@ -38,17 +38,6 @@ folders:
         to: glue
         target: {{}}
 """
-# What Glue may still be at work on is believed absent after tenths of a second, so that a test can wait.
-DRIVER = """
-import sys
-from attachd.destinations import absence
-from attachd.pipeline import dispatch
-absence.AT_WORK = 0.6
-dispatch.DOUBT_SECONDS = 0.3
-from attachd.cli.main import main
-sys.argv[0] = "attachd"
-main()
-"""
 
 
 @pytest.fixture
@@ -69,14 +58,6 @@ def bench(bench):
     """Let the bench's folder lead to Glue."""
     write_rules(bench)
     return bench
-
-
-@pytest.fixture
-def driver(tmp_path):
-    """Give the service with short patience."""
-    path = tmp_path / "driver.py"
-    path.write_text(DRIVER)
-    return path
 
 
 def write_rules(bench, read="5s"):
@@ -193,15 +174,6 @@ def kill_in(bench, driver, call, do, until):
     bench.simulator.clear_faults()
 
 
-def settle(bench, driver):
-    """Run until nothing is left to do, and give the one delivery."""
-    service = bench.start(driver)
-    bench.wait_until(lambda: set(bench.states().values()) <= {"done", "held"}, "settled")
-    bench.stop(service)
-    (row,) = bench.list()
-    return row
-
-
 def seen(bench, call):
     return {
         "open": lambda: True,
@@ -217,7 +189,7 @@ def test_kill_after_a_call_doubles_nothing(bench, driver, call):
     """A service killed after a call took effect attaches the file once: what Glue has is found there."""
     bench.put("reports/t/a.pdf", b"once only")
     kill_in(bench, driver, call, {"work_then": "hang"}, seen(bench, call))
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     assert row["state"] == "done", row
     assert sent(bench.simulator) == [("New report a.pdf on t", "a.pdf", sha256(b"once only"))]
     assert len(bench.simulator.files) == 1
@@ -230,14 +202,14 @@ def test_kill_before_a_call_loses_nothing(bench, driver, call):
     """A final call that never got to work is made again where Glue can tell, and asked about where not."""
     bench.put("reports/t/a.pdf", b"once only")
     kill_in(bench, driver, call, "hang", lambda: True)
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     if call == "create":
         assert row["state"] == "done"
         assert bench.simulator.call_counts["create"] == 2
     else:
         assert (row["state"], row["error"]["kind"]) == ("held", "unknown_outcome")
         assert bench.call("resolve", str(row["id"]), "--not-attached").returncode == 0
-        row = settle(bench, driver)
+        row = bench.settle(driver)
         assert row["state"] == "done"
         assert bench.simulator.call_counts["create"] == 1
     assert len(bench.simulator.puts) == 1
@@ -248,7 +220,7 @@ def test_a_message_that_may_have_been_sent_is_asked_about(bench, driver):
     """Without uniqueBy nobody can tell: it is held, not sent again, and a person's word settles it."""
     bench.put("reports/t/a.pdf", b"once only")
     kill_in(bench, driver, "message", {"work_then": "hang"}, seen(bench, "message"))
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     assert (row["state"], row["error"]["kind"], row["call"]) == ("held", "unknown_outcome", "message")
     assert "a.pdf" in row["error"]["hint"]
     (message,) = bench.simulator.messages
@@ -266,7 +238,7 @@ def test_with_unique_by_a_message_is_never_doubled(bench, driver, do):
     """Where messages bear a key, a lost answer is repeated under the same key, and one message stands."""
     bench.put("reports/t/a.pdf", b"once only")
     kill_in(bench, driver, "message", do, lambda: do == "hang" or len(bench.simulator.messages) == 1)
-    row = settle(bench, driver)
+    row = bench.settle(driver)
     (message,) = bench.simulator.messages
     assert (row["state"], row["remote_id"]) == ("done", message.id)
     assert message.sent == (1 if do == "hang" else 2)

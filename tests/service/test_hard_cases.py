@@ -151,13 +151,7 @@ def test_what_a_kill_in_the_first_start_leaves_is_no_obstacle(bench):
 
 def test_a_locked_ledger_is_waited_for(bench, monkeypatch):
     """An answer that arrived is written once the ledger can be written again; nothing becomes doubtful."""
-    driver = bench.directory / "driver.py"
-    driver.write_text(
-        "import sys, attachd.ledger.connection as c\n"
-        "c.BUSY_SECONDS = 0.2\n"
-        "from attachd.cli.main import main\n"
-        "main()\n"
-    )
+    driver = bench.driver("import attachd.ledger.connection as c\nc.BUSY_SECONDS = 0.2\n")
     bench.put("st/6/a.png", b"patience")
     bench.simulator.fault(call="register", do={"delay": 1.0})
     service = bench.start(driver)
@@ -208,8 +202,7 @@ def test_a_missing_secret_is_pointed_at(bench):
 
 def test_a_replaced_file_is_not_taken_for_a_touched_one(bench):
     """A file that is replaced while a worker still hashes the old bytes is delivered with the new ones."""
-    driver = bench.directory / "driver.py"
-    driver.write_text(
+    driver = bench.driver(
         "import time\n"
         "from pathlib import Path\n"
         "from attachd.folders.reading import OpenFile\n"
@@ -221,8 +214,6 @@ def test_a_replaced_file_is_not_taken_for_a_touched_one(bench):
         "        time.sleep(2)\n"
         "    return digest\n"
         "OpenFile.sha256 = slow\n"
-        "from attachd.cli.main import main\n"
-        "main()\n"
     )
     bench.put("st/8/a.png", b"old bytes")
     service = bench.start(driver)
@@ -248,13 +239,7 @@ def test_times_beyond_the_calendar_are_no_obstacle(bench):
 def test_on_doubt_retry_ends(bench):
     """A register that always loses its answer is not repeated for ever."""
     bench.write_rules(extra="on_doubt: retry")
-    driver = bench.directory / "driver.py"
-    driver.write_text(
-        "import attachd.pipeline.dispatch as d\n"
-        "d.DOUBT_SECONDS = 0.1\n"
-        "from attachd.cli.main import main\n"
-        "main()\n"
-    )
+    driver = bench.driver("import attachd.pipeline.dispatch as d\nd.DOUBT_SECONDS = 0.1\n")
     bench.put("st/10/a.png", b"again and again")
     bench.simulator.fault(call="register", do={"work_then": "reset"}, times=100)
     service = bench.start(driver)

@@ -85,32 +85,29 @@ def test_kill_during_put_loses_and_doubles_nothing(bench):
 
 
 DRIVER = """
-import os, signal, sys
+import os, signal
+from dataclasses import replace
+from datetime import UTC, datetime
+from attachd.core.protocols import Change
 from attachd.ledger.store import SqliteLedger
-from attachd.cli.main import main
+from attachd.model import State
 
 def die(self, delivery, call):
     # The receipt of the PUT is queued before; a later waited write makes it durable.
-    self.save_facts({"probe": 1}, __import__("datetime").datetime.now(__import__("datetime").UTC))
+    self.save_facts({"probe": 1}, datetime.now(UTC))
     self.newer_version_exists(delivery)
-    self.change(__import__("dataclasses").replace(delivery, id=-1), WAITED)
+    self.change(replace(delivery, id=-1), WAITED)
     os.kill(os.getpid(), signal.SIGKILL)
 
-from attachd.core.protocols import Change
-from attachd.model import State
-import datetime
-WAITED = Change(to=State.READY, at=datetime.datetime.now(datetime.UTC), by="test")
+WAITED = Change(to=State.READY, at=datetime.now(UTC), by="test")
 SqliteLedger.record_intent = die
-sys.exit(main())
 """
 
 
-def test_kill_between_put_and_intent_sends_no_bytes_again(bench, tmp_path):
+def test_kill_between_put_and_intent_sends_no_bytes_again(bench):
     """A PUT that was recorded is not made again: the next run goes straight on to register."""
-    driver = tmp_path / "driver.py"
-    driver.write_text(DRIVER)
     bench.put("st/8/a.png", b"sent once")
-    service = bench.start(driver)
+    service = bench.start(bench.driver(DRIVER))
     assert service.wait(30) == -signal.SIGKILL
     assert len(bench.simulator.puts) == 1
     assert bench.simulator.attachments == ()

@@ -54,30 +54,15 @@ def test_a_poison_file_does_not_keep_the_gate_shut(bench, tally):
     tally(faults=7, files=4)
 
 
-TWO = """
-version: 1
-destinations:
-  first: {{kind: ion, url: {first}, token: {token}, retry: {{first: 50ms, cap: 100ms}}, workers: 2,
-           timeouts: {{connect: 2s, read: 1s}}}}
-  second: {{kind: ion, url: {second}, token: {token}, workers: 2}}
-folders:
-  - path: drop
-    existing: upload
-    settle: 100ms
-    rescan: 500ms
-    rules:
-      - {{name: one, match: "{{run:int}}/*", to: first, target: {{run: "{{run}}"}}, continue: true}}
-      - {{name: two, match: "{{run:int}}/*", to: second, target: {{run: "{{run}}"}}}}
-"""
-
-
-def test_a_silent_destination_does_not_delay_the_same_files_elsewhere(bench, tally):
+def test_a_silent_destination_does_not_delay_the_same_files_elsewhere(bench, lead_to_two, tally):
     """Each file goes to two destinations, of which one never answers: the other has them all meanwhile."""
     with Simulator() as other:
-        bench.rules.write_text(
-            TWO.format(
-                first=bench.simulator.graphql_url, second=other.graphql_url, token=bench.simulator.token
-            )
+        lead_to_two(
+            bench.simulator.graphql_url,
+            other.graphql_url,
+            '{name: one, match: "{run:int}/*", to: first, target: {run: "{run}"}, continue: true}',
+            '{name: two, match: "{run:int}/*", to: second, target: {run: "{run}"}}',
+            read="1s",
         )
         bench.simulator.fault(do="hang", times=100_000)
         for number in range(10):

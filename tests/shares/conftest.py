@@ -8,13 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import bench as benches
 
 from attachd.simulator.server import Simulator
 
@@ -165,50 +165,36 @@ class Share:
         return found
 
 
-class Bench:
+class Bench(benches.Bench):
     """The service on the share and on a local folder, and the commands of a user."""
 
+    limit = LIMIT
+
     def __init__(self, directory: Path, share: Any, simulator: Simulator) -> None:
-        self.directory = directory
+        super().__init__(directory, simulator, "local")
         self.share = share
-        self.simulator = simulator
-        self.local = directory / "local"
-        self.local.mkdir()
+        self.local = self.drop
         self.put_on: dict[str, Path] = {"share": share.directory, "local": self.local}
         self.put_names: list[str] = []
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.write_rules()
 
     def write_rules(self, after: str = "keep") -> None:
         text = RULES.format(url=self.simulator.graphql_url, token=self.simulator.token, after=after)
-        (self.directory / "rules.yaml").write_text(text)
+        self.rules.write_text(text)
 
-    def put(self, where: str, name: str, content: bytes = b"") -> None:
+    def write(self, where: str, name: str, content: bytes = b"") -> None:
         """Write a file as a writer does: on the server, or into the local folder."""
         file = self.put_on[where] / "1" / name
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content or f"{where} {name}".encode())
         self.put_names.append(name)
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(DRIVER), "--config", "rules.yaml", *arguments]
-
-    def call(self, *arguments: str, timeout: float = LIMIT) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=timeout, check=False,
-            cwd=self.directory,
-        )  # fmt: skip
-
-    def start(self) -> subprocess.Popen[bytes]:
-        with (self.directory / "log.txt").open("ab") as log:
-            process = subprocess.Popen(self.command("run"), stderr=log, cwd=self.directory)
-        self.processes.append(process)
-        return process
+    def command(self, *arguments: str, driver: Path | None = None) -> list[str]:
+        return super().command(*arguments, driver=driver or DRIVER)
 
     def start_well(self) -> subprocess.Popen[bytes]:
         """Start it and have a first file of the share attached."""
         process = self.start()
-        self.put("share", "first")
+        self.write("share", "first")
         self.wait_until(lambda: self.names() == ["first"], "first")
         return process
 
@@ -217,13 +203,12 @@ class Bench:
         self.wait_until(self.is_all_attached, self.states)
         self.wait_until(self.says("share", "", healthy=True), "healthy")
         assert process.poll() is None
-        self.stop(process)
+        assert self.stop(process) == 0
 
-    def stop(self, process: subprocess.Popen[bytes]) -> float:
+    def seconds_to_stop(self, process: subprocess.Popen[bytes]) -> float:
         """End the service and give the seconds that this took."""
         began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(LIMIT) == 0
+        assert self.stop(process) == 0
         return time.monotonic() - began
 
     def status(self) -> dict:
@@ -263,26 +248,9 @@ class Bench:
     def seconds_until_attached(self, where: str, name: str) -> float:
         """Put a file and give the seconds until it is attached."""
         began = time.monotonic()
-        self.put(where, name)
+        self.write(where, name)
         self.wait_until(lambda: name in self.names(), name)
         return time.monotonic() - began
-
-    @staticmethod
-    def wait_until(condition: Callable[[], object], what: object = "", limit: float = LIMIT) -> None:
-        end = time.monotonic() + limit
-        while not condition():
-            assert time.monotonic() < end, f"not in {limit} s: {what or condition}"
-            time.sleep(0.05)
-
-    def log(self) -> str:
-        path = self.directory / "log.txt"
-        return path.read_text() if path.exists() else ""
-
-    def close(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.kill()
-                process.wait(LIMIT)
 
 
 def served(directory: Path, name: str) -> Iterator[Share]:

@@ -85,11 +85,11 @@ def test_an_error_of_a_share_is_told_and_passes(erring, number, words):
     share, bench = erring
     process = bench.start_well()
     usual = bench.seconds_until_attached("local", "usual")
-    bench.put("share", "large", os.urandom(8_000_000))
-    bench.wait_until(lambda: bench.states().get("active") == 1, "large")
+    bench.write("share", "large", os.urandom(8_000_000))
+    bench.wait_until(lambda: bench.simulator.call_counts["put"] == 3, "the PUT of large is under way")
     share.fail(number)
     bench.wait_until(bench.says("share", words))
-    bench.put("share", "meanwhile")
+    bench.write("share", "meanwhile")
     assert bench.seconds_until_attached("local", "local") < usual + 5.0  # shares the line with the large one
     assert bench.folder("local")["healthy"]
     assert {"done", *bench.states()} <= {"done", "active", "ready", "waiting"}
@@ -103,7 +103,7 @@ def test_numbers_that_change_make_no_other_folder(erring):
     process = bench.start_well()
     scanned_at = bench.folder("share")["last_scan_at"]
     bench.wait_until(lambda: (bench.folder("share")["last_scan_at"] or "") > (scanned_at or ""), "scanned")
-    bench.stop(process)
+    assert bench.stop(process) == 0
     assert "folder_out" not in bench.log()
     assert "folder_back" not in bench.log()
 
@@ -114,7 +114,7 @@ def test_a_dead_mount_is_told_and_what_is_mounted_then_is_the_folder(erring):
     process = bench.start_well()
     share.kill()
     bench.wait_until(bench.says("share", "transport endpoint is not connected (ENOTCONN)"))
-    bench.put("share", "meanwhile")
+    bench.write("share", "meanwhile")
     share.unmount()
     bench.wait_until(bench.says("share", "a plain directory"))
     share.mount()
@@ -132,7 +132,7 @@ def test_a_share_that_is_mounted_elsewhere_is_taken_up_again(erring):
     process = bench.start_well()
     share.move_to(link.with_name("two"))
     bench.wait_until(bench.says("share", "a plain directory"))
-    bench.put("share", "meanwhile")
+    bench.write("share", "meanwhile")
     link.unlink()
     link.symlink_to("two")
     bench.end_well(process)
@@ -145,7 +145,7 @@ def test_a_killed_sshfs_is_told_and_heals(bench):
     for number in range(3):
         bench.share.kill_mount()
         bench.wait_until(bench.says("share", "transport endpoint is not connected (ENOTCONN)"))
-        bench.put("share", f"meanwhile-{number}")
+        bench.write("share", f"meanwhile-{number}")
         assert bench.seconds_until_attached("local", f"local-{number}") < usual + 2.0
         bench.share.unmount()
         bench.share.mount()

@@ -13,7 +13,7 @@ def test_a_share_that_hangs_delays_nothing_and_heals(bench):
     usual = bench.seconds_until_attached("local", "usual")
     for number in range(3):
         bench.share.freeze()
-        bench.put("share", f"hung-{number}")
+        bench.write("share", f"hung-{number}")
         bench.wait_until(bench.says("share", HUNG))
         assert bench.seconds_until_attached("local", f"local-{number}") < usual + 2.0
         assert bench.folder("local")["healthy"]
@@ -28,10 +28,10 @@ def test_a_share_that_is_gone_leaves_no_empty_folder_behind(bench):
     process = bench.start_well()
     usual = bench.seconds_until_attached("local", "usual")
     for number in range(3):
-        bench.put("share", f"seen-{number}")
+        bench.write("share", f"seen-{number}")
         bench.share.cut()
         bench.wait_until(bench.says("share", "a plain directory"))
-        bench.put("share", f"meanwhile-{number}")
+        bench.write("share", f"meanwhile-{number}")
         assert bench.seconds_until_attached("local", f"local-{number}") < usual + 2.0
         bench.share.mount()
         bench.wait_until(lambda number=number: f"meanwhile-{number}" in bench.names())
@@ -41,16 +41,16 @@ def test_a_share_that_is_gone_leaves_no_empty_folder_behind(bench):
 def test_the_service_stops_and_starts_while_a_share_hangs(bench):
     """Neither waits for the server: the local folder is served at once, the share when it answers."""
     first = bench.start()
-    bench.put("share", "before")
+    bench.write("share", "before")
     bench.wait_until(lambda: bench.names() == ["before"])
     bench.share.freeze()
-    bench.put("share", "hung")
+    bench.write("share", "hung")
     bench.wait_until(bench.says("share", HUNG))
-    assert bench.stop(first) < 10.0
+    assert bench.seconds_to_stop(first) < 10.0
     second = bench.start()
     assert bench.seconds_until_attached("local", "local") < 20.0
     bench.wait_until(bench.says("share", HUNG))
-    assert bench.stop(second) < 10.0
+    assert bench.seconds_to_stop(second) < 10.0
     bench.share.thaw()
     bench.start()
     bench.wait_until(bench.is_all_attached, bench.states)
@@ -59,13 +59,13 @@ def test_the_service_stops_and_starts_while_a_share_hangs(bench):
 def test_a_file_on_its_way_when_the_share_hangs_is_sent_once(bench):
     """Reading it ends with the outage, not with an error, and begins anew afterwards."""
     bench.start()
-    bench.put("share", "large", os.urandom(16_000_000))
+    bench.write("share", "large", os.urandom(16_000_000))
     bench.wait_until(lambda: bench.states() == {"active": 1})
     time.sleep(
         1.0
     )  # into the four seconds that its transfer takes; at any other moment it has to hold as well
     bench.share.freeze()
-    bench.put("local", "local")
+    bench.write("local", "local")
     bench.wait_until(lambda: "local" in bench.names(), "local")
     bench.wait_until(bench.says("share", HUNG))
     bench.share.thaw()
@@ -77,8 +77,8 @@ def test_after_actions_reach_a_share(bench, after):
     """What is attached is deleted, or moved from the share to a local disk, by the share's own process."""
     bench.write_rules(after=after)
     bench.start()
-    bench.put("share", "a", os.urandom(3_000_000))
-    bench.put("local", "b")
+    bench.write("share", "a", os.urandom(3_000_000))
+    bench.write("local", "b")
     place = bench.share.directory / "1"
     bench.wait_until(lambda: not any(place.iterdir()) and not any((bench.local / "1").iterdir()))
     assert bench.names() == ["a", "b"]
@@ -89,10 +89,10 @@ def test_a_file_is_moved_to_a_share(bench, share_beside):
     """The destination of an after-action may be the network as well; while it hangs, the file waits."""
     bench.write_rules(after=f"{{move: '{share_beside.mount_point}/sent/{{file}}'}}")
     bench.start()
-    bench.put("local", "a")
+    bench.write("local", "a")
     bench.wait_until((share_beside.directory / "sent" / "a").exists)
     share_beside.freeze()
-    bench.put("local", "b")
+    bench.write("local", "b")
     bench.wait_until(partial(bench.is_postponed, "b"))
     share_beside.thaw()
     bench.wait_until(lambda: not any((bench.local / "1").iterdir()))
@@ -113,7 +113,7 @@ def test_a_file_is_moved_to_a_share(bench, share_beside):
 )
 def test_no_command_waits_for_ever(bench, command, code, words):
     """Each ends on a share that hangs, and says so."""
-    bench.put("share", "a")
+    bench.write("share", "a")
     assert bench.call("run", "--once").returncode == 0
     bench.share.freeze()
     done = bench.call(*command)

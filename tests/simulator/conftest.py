@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import json
+import re
 from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
@@ -45,6 +46,11 @@ class Answer:
     @property
     def json(self):
         return json.loads(self.body)
+
+    @property
+    def code(self):
+        """What storage's refusal is called."""
+        return re.search(b"<Code>(.*?)</Code>", self.body)[1].decode()
 
     @property
     def etag(self):

@@ -1,11 +1,10 @@
 import base64
 import hashlib
-import re
-import socket
 import tracemalloc
 from urllib.parse import urlsplit
 
 import pytest
+from tests.simulator.raw import send_raw
 
 from attachd.simulator import Simulator
 
@@ -17,18 +16,6 @@ def form(glue_to):
     """Speak to a Glue whose tickets ask for forms."""
     with Simulator(glue_upload="post") as simulator:
         yield glue_to(simulator)
-
-
-def _code(answer):
-    return re.search(b"<Code>(.*?)</Code>", answer.body)[1].decode()
-
-
-def _raw(simulator, text, body=b""):
-    split = urlsplit(simulator.url)
-    with socket.create_connection((split.hostname, split.port), timeout=10) as connection:
-        connection.sendall(text.encode() + body)
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.mark.parametrize("body", [b"hello", b""])
@@ -58,7 +45,7 @@ def test_a_put_with_the_tickets_headers_is_stored(glue, simulator, body):
 def test_a_put_with_other_headers_is_refused(glue, simulator, headers, status, code):
     """Every returned header must come as it is, and no other x-amz-* or Authorization beside them."""
     answer = glue.put(glue.ticket(), b"hello", **headers)
-    assert (answer.status, _code(answer)) == (status, code)
+    assert (answer.status, answer.code) == (status, code)
     assert simulator.puts == ()
 
 
@@ -71,7 +58,7 @@ def test_other_bytes_than_announced_are_refused(request, way, body, code):
     to = request.getfixturevalue(way)
     ticket = to.ticket(b"hello")
     answer = to.upload(ticket, body)
-    assert (answer.status, _code(answer)) == (400, code)
+    assert (answer.status, answer.code) == (400, code)
     assert to.simulator.puts == ()
     assert "not uploaded" in to.create(ticket)["errors"][0]["message"]
 
@@ -84,7 +71,7 @@ def test_a_file_that_was_created_is_not_replaced(request, way):
     to.upload(ticket, b"hello")
     to.create(ticket)
     answer = to.upload(ticket, b"hello")
-    assert (answer.status, _code(answer)) == (403, "AccessDenied")
+    assert (answer.status, answer.code) == (403, "AccessDenied")
     assert len(to.simulator.puts) == 1
 
 
@@ -94,7 +81,7 @@ def test_a_header_that_comes_twice_is_not_the_signed_one(glue):
     split = urlsplit(ticket["url"])
     lines = [f"{each['name']}: {each['value']}" for each in ticket["headers"]]
     lines = [f"PUT {split.path}?{split.query} HTTP/1.1", "Content-Length: 5", *lines, lines[0], "\r\n"]
-    answer = _raw(glue.simulator, "\r\n".join(lines), b"hello")
+    answer = send_raw(glue.simulator, "\r\n".join(lines), b"hello")
     assert b"<Code>SignatureDoesNotMatch</Code>" in answer
 
 
@@ -107,7 +94,7 @@ def test_a_ticket_ends(glue_to):
             ticket = glue.ticket()
             now[0] += 60
             answer = glue.upload(ticket, b"hello")
-            assert (answer.status, _code(answer)) == (403, "AccessDenied")
+            assert (answer.status, answer.code) == (403, "AccessDenied")
             assert text in answer.body
 
 
@@ -172,7 +159,7 @@ def test_a_form_of_other_fields_is_refused(form, change, status, code):
     ticket = form.ticket()
     answer = form.send_form(ticket, change(form.form(ticket, b"hello")))
     assert answer.status == status
-    assert _code(answer).startswith(code)
+    assert answer.code.startswith(code)
     assert form.simulator.puts == ()
     assert form.upload(ticket, b"hello").status == 204
 
@@ -181,7 +168,7 @@ def test_a_form_of_other_fields_is_refused(form, change, status, code):
 def test_the_file_part_tells_type_and_name(form, file):
     """The part of the file has the file's Content-Type and a filename."""
     answer = form.upload(form.ticket(), b"hello", **file)
-    assert (answer.status, _code(answer)) == (400, "InvalidArgument")
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +192,7 @@ def test_a_form_of_other_headers_is_refused(form, given, status, code):
     """The returned headers must come back, with a boundary in the Content-Type that the body keeps to."""
     ticket = form.ticket()
     answer = form.send_form(ticket, form.form(ticket, b"hello"), **given)
-    assert (answer.status, _code(answer)) == (status, code)
+    assert (answer.status, answer.code) == (status, code)
     assert form.simulator.puts == ()
 
 
@@ -215,7 +202,7 @@ def test_a_part_without_a_name_is_malformed(form):
     body = b"--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--\r\n"
     headers = {"Content-Type": 'multipart/form-data; boundary="b"', "X-Upload-Ticket": ticket["id"]}
     answer = form.wire.request("POST", ticket["url"], body, headers)
-    assert (answer.status, _code(answer)) == (400, "MalformedPOSTRequest")
+    assert (answer.status, answer.code) == (400, "MalformedPOSTRequest")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +218,7 @@ def test_the_length_is_told_and_nothing_is_chunked(request, way, extra, status, 
     method, path = "PUT" if way == "glue" else "POST", f"{split.path}?{split.query}"
     lines = [f"{each['name']}: {each['value']}" for each in ticket["headers"]]
     head = "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {split.netloc}", *lines, *extra])
-    answer = _raw(to.simulator, head + "\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n")
+    answer = send_raw(to.simulator, head + "\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n")
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert f"<Code>{code}</Code>".encode() in answer
 
@@ -248,7 +235,7 @@ def test_nothing_is_stored_of_a_form_that_was_cut(form):
     file += "Content-Type: text/plain\r\n\r\nhel"
     head = f"POST {path} HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     head += f"X-Upload-Ticket: {ticket['id']}\r\nContent-Length: 4000\r\n\r\n"
-    assert _raw(form.simulator, head + "".join(lines) + file) == b""
+    assert send_raw(form.simulator, head + "".join(lines) + file) == b""
     assert form.simulator.puts == ()
 
 
@@ -257,7 +244,7 @@ def test_a_form_wants_a_ticket_for_forms(glue):
     for ticket_id in ("upl_none", glue.ticket()["id"]):
         url = f"{glue.simulator.url}/storage/form/{ticket_id}"
         answer = glue.wire.request("POST", url, b"x", {"Content-Type": "multipart/form-data; boundary=b"})
-        assert (answer.status, _code(answer)) == (404, "NoSuchBucket")
+        assert (answer.status, answer.code) == (404, "NoSuchBucket")
 
 
 @pytest.mark.parametrize("do", ["reset_mid_body", {"etag": "abc-2"}, "no_etag", "expired"])

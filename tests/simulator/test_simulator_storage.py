@@ -1,25 +1,12 @@
 import hashlib
 import re
-import socket
 import tracemalloc
 from urllib.parse import urlsplit
 
 import pytest
+from tests.simulator.raw import send_raw
 
 from attachd.simulator import Simulator
-
-
-def _code(answer):
-    return re.search(b"<Code>(.*?)</Code>", answer.body)[1].decode()
-
-
-def _raw(simulator, text, body=b""):
-    """Send bytes as they are, end the sending side, and give everything that comes back."""
-    split = urlsplit(simulator.url)
-    with socket.create_connection((split.hostname, split.port), timeout=10) as connection:
-        connection.sendall(text.encode() + body)
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def _head(upload, *headers):
@@ -57,7 +44,7 @@ def test_headers_that_were_not_signed_are_refused(wire, simulator, headers, stat
     """Another Content-Type, an Authorization, an x-amz-* header or a body over 5 GiB is refused as by S3."""
     upload = wire.open()
     answer = wire.put(upload, **headers)
-    assert (answer.status, _code(answer)) == (status, code)
+    assert (answer.status, answer.code) == (status, code)
     assert text in answer.body.decode()
     assert simulator.puts == ()
     assert wire.put(upload).status == 200, "a refused PUT does not use the URL up"
@@ -67,7 +54,7 @@ def test_a_put_without_content_type_is_refused(wire):
     """Leaving the signed Content-Type out breaks the signature."""
     upload = wire.open()
     answer = wire.request("PUT", upload["uploadUrl"], b"hello")
-    assert (answer.status, _code(answer)) == (403, "SignatureDoesNotMatch")
+    assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +75,7 @@ def test_a_tampered_url_is_refused(wire, simulator, pattern, replacement, code):
     changed = re.sub(pattern, replacement, upload["uploadUrl"])
     assert changed != upload["uploadUrl"]
     answer = wire.put({**upload, "uploadUrl": changed})
-    assert _code(answer) == code
+    assert answer.code == code
     assert answer.status == (400 if code.startswith("Authorization") else 403)
     assert simulator.puts == ()
 
@@ -98,7 +85,7 @@ def test_an_upload_url_serves_once(wire, simulator):
     upload = wire.open()
     assert wire.put(upload, b"first").status == 200
     again = wire.put(upload, b"second")
-    assert (again.status, _code(again)) == (403, "AccessDenied")
+    assert (again.status, again.code) == (403, "AccessDenied")
     assert [put.size for put in simulator.puts] == [5]
 
 
@@ -114,14 +101,14 @@ def test_urls_end_with_their_time(wire_to):
         assert wire.request("GET", download).status == 200
         now[0] += 1
         for answer in (wire.put(late), wire.request("GET", download)):
-            assert (answer.status, _code(answer)) == (403, "AccessDenied")
+            assert (answer.status, answer.code) == (403, "AccessDenied")
             assert b"<Message>Request has expired</Message>" in answer.body
 
 
 def test_a_put_without_a_length_is_refused(wire, simulator):
     """Without Content-Length storage answers 411."""
     upload = wire.open()
-    answer = _raw(simulator, _head(upload, f"Content-Type: {upload['contentType']}"), b"hello")
+    answer = send_raw(simulator, _head(upload, f"Content-Type: {upload['contentType']}"), b"hello")
     assert answer.startswith(b"HTTP/1.1 411 ")
     assert b"<Code>MissingContentLength</Code>" in answer
 
@@ -131,7 +118,7 @@ def test_a_chunked_put_is_refused(wire, simulator, extra):
     """Chunks are answered with 501, also where a length is told besides."""
     upload = wire.open()
     head = _head(upload, f"Content-Type: {upload['contentType']}", "Transfer-Encoding: chunked", *extra)
-    answer = _raw(simulator, head, b"5\r\nhello\r\n0\r\n\r\n")
+    answer = send_raw(simulator, head, b"5\r\nhello\r\n0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 501 ")
     assert b"<Code>NotImplemented</Code>" in answer
     assert b"<Header>Transfer-Encoding</Header>" in answer
@@ -142,7 +129,7 @@ def test_nothing_is_stored_of_a_body_that_was_cut(wire, simulator):
     """A connection that ends before Content-Length was reached leaves no object."""
     upload = wire.open()
     head = _head(upload, f"Content-Type: {upload['contentType']}", "Content-Length: 100")
-    assert _raw(simulator, head, b"x" * 40) == b""
+    assert send_raw(simulator, head, b"x" * 40) == b""
     assert simulator.puts == ()
     refused = wire.register(upload["s3Key"], hashlib.md5(b"x" * 40).hexdigest())
     assert "no object" in refused["errors"][0]["message"]
@@ -152,17 +139,17 @@ def test_an_upload_url_does_not_download_and_a_download_url_does_not_upload(wire
     """A signature holds for one method only."""
     upload = wire.open()
     wire.put(upload)
-    assert _code(wire.request("GET", upload["uploadUrl"])) == "SignatureDoesNotMatch"
+    assert wire.request("GET", upload["uploadUrl"]).code == "SignatureDoesNotMatch"
     download = wire.attach()["downloadUrl"]
     answer = wire.request("PUT", download, b"x", {"Content-Type": "image/jpeg"})
-    assert _code(answer) == "SignatureDoesNotMatch"
+    assert answer.code == "SignatureDoesNotMatch"
 
 
 def test_an_object_that_is_not_there_is_no_such_key(wire):
     """The download URL of an attachment without bytes answers 404."""
     made = wire.register("uploads/none/x&y.jpg", "0" * 32, validate=False)
     answer = wire.request("GET", made["data"]["createFileAttachment"]["fileAttachment"]["downloadUrl"])
-    assert (answer.status, _code(answer)) == (404, "NoSuchKey")
+    assert (answer.status, answer.code) == (404, "NoSuchKey")
     assert b"x&amp;y.jpg" in answer.body
 
 

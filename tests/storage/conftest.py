@@ -1,6 +1,5 @@
 """A real S3 service (SeaweedFS) behind the simulator's ION: it signs, storage refuses."""
 
-import json
 import os
 import shutil
 import socket
@@ -17,10 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests import bench as benches
 
 from attachd.simulator.outside import Outside
 from attachd.simulator.server import Simulator
 from attachd.simulator.signing import Subject
+
+_quiet_environment = benches.quiet_environment
 
 ACCESS_KEY, SECRET_KEY = "AKIATEST", "secretsecret"
 PORTS = (
@@ -227,45 +229,17 @@ class Relay:
             each.close()
 
 
-class Bench:
+class Bench(benches.Bench):
     """A folder, a rules.yaml, and ION with a real storage behind it."""
 
     def __init__(self, directory: Path, storage: Outside, simulator: Simulator) -> None:
-        self.directory = directory
         self.storage = storage
-        self.simulator = simulator
-        self.drop = directory / "drop"
-        self.drop.mkdir()
-        self.rules = directory / "rules.yaml"
-        self.write_rules()
+        super().__init__(directory, simulator)
 
     def write_rules(self, extra: str = "") -> None:
         self.rules.write_text(
             RULES.format(url=self.simulator.graphql_url, token=self.simulator.token, extra=extra)
         )
-
-    def put(self, path: str, content: bytes) -> Path:
-        file = self.drop / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return file
-
-    def call(self, *arguments: str, driver: Path | None = None) -> subprocess.CompletedProcess[str]:
-        program = [str(driver)] if driver else ["-m", "attachd"]
-        return subprocess.run(
-            [sys.executable, *program, "--config", str(self.rules), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-            cwd=self.directory,
-        )
-
-    def once(self, driver: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return self.call("run", "--once", driver=driver)
-
-    def list(self) -> list[dict]:
-        return json.loads(self.call("list", "--json").stdout)
 
     def stored(self, attachment) -> tuple[bytes, str | None]:
         """Fetch what storage has of an attachment, with its type, past attachd."""
@@ -312,10 +286,8 @@ def fetch():
 
 
 @pytest.fixture
-def bench(weed: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def bench(weed: Outside, tmp_path: Path):
     """Set up benches, by default with the storage as it is."""
-    for name in ("ATTACHD_CONFIG", "NOTIFY_SOCKET", "JOURNAL_STREAM", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
     with ExitStack() as started:
 
         def make(storage: Outside = weed, **options: object) -> Bench:

@@ -7,14 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-SPARSE = """
-import sys
-from attachd.core import settling
-settling.LONG_WAIT_FLOOR = 0.2
-from attachd.cli.main import main
-sys.argv[0] = "attachd"
-main()
-"""
 LARGEST = 5 * 1024**3
 
 
@@ -124,14 +116,13 @@ def test_a_connection_that_is_cut_leaves_nothing_behind(bench, relayed):
     assert bench.stored(attachment)[0] == content
 
 
-def test_a_file_over_5_gib_is_refused_before_anything_is_asked(bench, tmp_path):
+def test_a_file_over_5_gib_is_refused_before_anything_is_asked(bench):
     """One byte more than S3 takes in a PUT: held at once, unread, and ION is not asked for a URL."""
     bench = bench()
     file = bench.put("9/disk.img", b"")
     os.truncate(file, LARGEST + 1)
-    driver = tmp_path / "driver.py"
-    driver.write_text(SPARSE)
-    done = bench.once(driver)
+    driver = bench.driver("from attachd.core import settling\nsettling.LONG_WAIT_FLOOR = 0.2\n")
+    done = bench.call("run", "--once", driver=driver)
     assert done.returncode == 4, done.stderr
     (row,) = bench.list()
     assert (row["state"], row["error"]["kind"], row["sha256"]) == ("held", "too_large", None)

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pytest
+from tests import bench as benches
 
 from attachd.simulator.server import Simulator
 
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 LIMIT = 60.0
 WAYS = ("events", "scan")
 SETTLE = 1.5
+wait_until = partial(benches.wait_until, limit=LIMIT)
 
 FOLDER = """
   - path: {way}
@@ -235,14 +237,6 @@ class Studio:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(LIMIT)
         self.servers.close()
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait until something holds, with a limit."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, f"not in {LIMIT} s: {what}"
-        time.sleep(0.05)
 
 
 def is_open(port: int) -> bool:
