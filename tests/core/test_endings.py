@@ -151,6 +151,18 @@ def test_what_is_odd_or_unknown_is_taken_as_whole(name, content):
     assert lacks(name, content) == ""
 
 
+def test_an_archive_cut_off_in_its_comment_or_behind_an_empty_one_inside_is_not_whole():
+    """Both end with an end record of their own kind."""
+    assert lacks("a.zip", archive(b"comment" * 100)[:-1]) != ""
+    empty = b"PK\x05\x06" + bytes(18)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as zipped:
+        zipped.writestr("empty.zip", empty)
+    content = packed.getvalue()
+    assert lacks("a.zip", content) == ""
+    assert lacks("a.zip", content[: content.index(empty) + len(empty)]) != ""
+
+
 def test_a_zip64_archive_is_taken_by_its_end_record():
     """Its own record points elsewhere."""
     record = b"PK\x05\x06" + bytes(4) + b"\xff\xff\xff\xff" + b"\xff" * 8 + bytes(2)

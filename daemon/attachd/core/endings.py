@@ -138,17 +138,20 @@ def _zip(size: int, read: Read) -> str:
     at = tail.rfind(_ZIP_END)
     while at >= 0:
         record = tail[at : at + _ZIP_END_LENGTH]
-        if len(record) == _ZIP_END_LENGTH and _lists_entries(record, read):
+        is_whole = start + at + _ZIP_END_LENGTH + int.from_bytes(record[20:22], "little") <= size
+        if is_whole and _lists_entries(record, start + at, read):
             return ""
         at = tail.rfind(_ZIP_END, 0, at)
     return "the end of a ZIP archive (its list of entries) is missing"
 
 
-def _lists_entries(record: bytes, read: Read) -> bool:
+def _lists_entries(record: bytes, at: int, read: Read) -> bool:
     entries = int.from_bytes(record[10:12], "little")
     length, offset = int.from_bytes(record[12:16], "little"), int.from_bytes(record[16:20], "little")
-    if entries == 0 or _IN_ZIP64 in {length, offset}:
+    if _IN_ZIP64 in {length, offset}:
         return True
+    if entries == 0:
+        return at == 0  # an empty archive is nothing but this record
     return read(offset, len(_ZIP_ENTRY)) == _ZIP_ENTRY
 
 
