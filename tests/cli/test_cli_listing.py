@@ -92,9 +92,10 @@ def test_since_takes_dates_and_durations(mixed, call):
 
 
 def test_limit_gives_the_newest(mixed, call):
-    """`--limit` cuts after the newest ones; 0 is a usage error."""
+    """`--limit` cuts after the newest ones; 0 is a usage error, and so is what no ledger counts to."""
     assert paths(call("list", "--limit", "2", "--json")) == ["half.pdf", "readme.txt"]
     assert call("list", "--limit", "0").code == 2
+    assert call("list", "--limit", str(2**63)).code == 2
 
 
 def test_in_a_pipe_nothing_is_cut(project, attachd):

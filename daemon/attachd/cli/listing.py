@@ -52,7 +52,7 @@ def _states(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
     metavar="T",
     help="Only what changed since T: a date, a date and time, or 2h, 7d.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N, the newest ones.")
+@click.option("--limit", type=click.IntRange(1, 2**63 - 1), metavar="N", help="At most N, the newest ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def command(
