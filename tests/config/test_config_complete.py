@@ -32,6 +32,8 @@ def test_every_key_of_complete_arrives(settings, complete):
         ('marker: "{ext}.done"', "14:28", "named after its file"),
         ('marker: "{file}"', "14:28", "the file itself"),
         ('marker: "{stem}.{ext}"', "14:28", "the file itself"),
+        ('marker: "{stem}"', "14:28", "the file itself"),
+        ('marker: "{file}\\0"', "14:28", "NUL"),
         ('marker: "../{file}"', "14:31", "slash"),
         ('marker: "{run}-{file}"', "14:29", "{run} is not known here"),
         ("min_size: 5", "14:30", "size"),

@@ -266,6 +266,10 @@ def _complete(given: GivenComplete | None, at: Location, report: Report) -> Comp
     )
 
 
+_FILES = ({"file": "a.b", "stem": "a", "ext": "b"}, {"file": "a", "stem": "a", "ext": ""})
+"""Names that a marker must not come out as: one with and one without a suffix."""
+
+
 def _marker(text: str | None, at: Location, report: Report) -> Template | None:
     if text is None:
         return None
@@ -274,8 +278,10 @@ def _marker(text: str | None, at: Location, report: Report) -> Template | None:
         return None
     if NAMES_THE_FILE.isdisjoint(marker.names):
         report.error(at, "a marker is named after its file", 'use {file} or {stem}, as "{file}.done"')
-    elif marker.render({"file": "a.b", "stem": "a", "ext": "b"}) == "a.b":
+    elif any(marker.render(each) == each["file"] for each in _FILES):
         report.error(at, "this is the file itself", 'a marker lies beside its file, as "{file}.done"')
+    elif "\0" in marker.text:
+        report.error(at, "no name has a NUL character", "leave it out")
     return marker
 
 
