@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from attachd.core.patterns import compile_pattern
+from attachd.core.patterns import compile_pattern, compile_regex
 from attachd.core.settling import LONGEST_LOOK, SECOND, Settler, Settling
 from attachd.core.templates import parse_filename
 from attachd.core.wholeness import (
@@ -28,6 +28,17 @@ class Rule:
     @property
     def patterns(self):
         return (compile_pattern(self.match, types={}, case_sensitive=False),)
+
+
+@dataclass
+class Taken:
+    """A rule with a marker of the stem alone, by patterns of any kind."""
+
+    patterns: tuple
+    complete: Complete = field(
+        default_factory=lambda: Complete(marker=parse_filename("{stem}.ok", allowed=MARKER_NAMES))
+    )
+    name: str = "rule"
 
 
 def marked(match, marker):
@@ -79,6 +90,46 @@ def test_a_marker_with_a_stem_alone_marks_what_the_patterns_name():
     demands = Demands([marked("photos/*.{jpg|png}", "{stem}.xml"), Rule("**/*.xml")])
     assert demands.marked_by("photos/a.xml") == ("photos/a.jpg", "photos/a.png")
     assert not demands.is_marker("reports/a.xml")
+
+
+@pytest.mark.parametrize(
+    ("match", "name"),
+    [
+        ("photos/*.ti??", "a.tiff"),
+        ("photos/*.{number:int}", "a.001"),
+        ("photos/*.{day:date}", "a.20260131"),
+        ("photos/*.{kind:image}", "a.jpeg"),
+        ("photos/{name}", "a.any"),
+        ("**", "a"),
+        ("**/*.größe", "a.größe"),
+    ],
+)
+def test_a_suffix_that_no_word_of_the_pattern_names_hides_no_marker(match, name):
+    """Nothing is attached that stands for something else, however the pattern writes its suffix."""
+    types = {"image": "jpe?g|png"}
+    taken = Taken((compile_pattern(match, types=types, case_sensitive=False),))
+    assert taken.patterns[0].match(f"photos/{name}") is not None
+    assert Demands([taken]).is_marker("photos/a.ok")
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        "photos/[^/]+[.]jpe?g",
+        "photos/[^/]+[.][Tt][Ii][Ff]",
+        r"photos/.+\.\d{3}",
+        "photos/[^/]+[.](?:(?P<kind>[a-z]{4})|zip)",
+        r"photos/(\w+)[.]\w{2,3}?",
+        "photos/a(?=[.])[.][^.]{4}",
+        "photos/(?>a+)([.]tif)?",
+        "photos/a{1,4000}[.](x|y{60})",
+    ],
+)
+def test_a_suffix_is_found_in_a_regex_too(regex):
+    """Repetitions, choices, classes: what they spell at their shortest is enough."""
+    taken = Taken((compile_regex(regex, case_sensitive=True),))
+    assert Demands([taken]).is_marker("photos/a.ok")
+    assert not Demands([taken]).is_marker("reports/a.ok")
 
 
 def test_other_rules_replace_the_old_ones():

@@ -73,6 +73,9 @@ class MemoryLedger:
     def pending_paths(self, folder_id) -> Iterator[str]:
         yield from sorted(self.pending | self.parked)
 
+    def noted_paths(self, folder_id) -> Iterator[str]:
+        yield from sorted(self.parked)
+
     def parked_paths(self, folder_id) -> Iterator[str]:
         yield from sorted(self.parked)
 

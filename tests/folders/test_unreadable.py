@@ -46,6 +46,7 @@ class Clock:
 class Ledger:
     def known(self, folder_id, directory): return set()
     def pending_paths(self, folder_id): return iter(())
+    def noted_paths(self, folder_id): return iter(())
     def parked_paths(self, folder_id): return iter(())
     def finish_first_scan(self, folder_id): pass
 

@@ -105,6 +105,7 @@ class TestFolders:
         pending = sorted(desk.ledger.pending_paths(desk.folder.id))
         assert pending == ["parked.jpg", "sub/ready.jpg", "unmatched.txt", "waiting.jpg"]
         assert list(desk.ledger.parked_paths(desk.folder.id)) == ["parked.jpg"]
+        assert sorted(desk.ledger.noted_paths(desk.folder.id)) == ["parked.jpg", "unmatched.txt"]
 
     def test_pending_paths_are_streamed_over_many_pages(self, desk, monkeypatch):
         """Paging neither loses nor doubles a path, also among files recorded at the same moment."""

@@ -108,6 +108,24 @@ def test_what_a_worker_had_is_not_claimed_again_before_it_is_judged(ledger, repl
     assert (again.id != number, again.target) == (True, {"run_step": "6"})
 
 
+def test_what_cannot_be_looked_at_is_parked_until_it_can(ledger, replanner):
+    """Its folder is out at that moment: a rule takes it now, and nobody knows whether it is whole."""
+    folder = ledger.open_folder("/nowhere/at/all", "ext4", now())
+    signs = Signs(size=7, mtime_ns=10**18, ctime_ns=10**18)
+    reason = ErrorInfo(kind=ErrorKind.NO_RULE, message="no rule takes it", hint="")
+    new = NewVersion(
+        folder_id=folder.id, path="5/a.jpg", signs=signs, standing=Standing.UNMATCHED, reason=reason
+    )
+    assert ledger.record(new, now()) == []
+    after = rulings(folder, target="{step}")
+    replanner.begin(Pass(rulings=after, destinations=frozenset({"ion"}), by="reload"))
+    wait_until(lambda: replanner.is_idle)
+    found = ledger.latest(folder.id, "5/a.jpg")
+    assert found.standing is Standing.PARKED
+    assert list(ledger.parked_paths(folder.id)) == ["5/a.jpg"]
+    assert ledger.claim("ion", "run 1", now(), 9, withheld=replanner.withheld()) == []
+
+
 def test_a_second_reload_withholds_what_the_first_one_has_not_judged(ledger, replanner):
     """The pass of the first gives way; what a worker had all along stays withheld until it is judged."""
     first, second = (ledger.open_folder(path, "ext4", now()) for path in ("/srv/first", "/srv/second"))

@@ -55,6 +55,49 @@ def test_a_reload_lets_a_parked_file_go_on(bench):
     assert bench.stop(process) == 0
 
 
+def test_what_no_rule_took_has_to_be_whole_for_a_new_one(bench):
+    """It lay there, and nobody asked; by a reload it is parked, and a marker is no file any more."""
+    texts = {"a.pdf": PDF[:900], "b.csv": b"1;2", "c.csv": b"3;4", "c.csv.done": b"", "d.csv.done": b""}
+    for name, content in texts.items():
+        bench.put(f"new/7/{name}", content)
+    process = bench.start()
+    bench.wait_until(lambda: len(bench.list("--state", "unmatched")) == len(texts), "all are unmatched")
+    rules = """      - name: tables
+        match: "new/{run:int}/*.csv"
+        to: ion
+        target: {run: "{run}"}
+        complete: {marker: "{file}.done"}
+      - name: rest
+        match: "new/{run:int}/*"
+        to: ion
+        target: {run: "{run}"}
+"""
+    bench.rules.write_text(bench.rules.read_text() + rules)
+    process.send_signal(1)
+    wanted = {"new/7/a.pdf": "parked", "new/7/b.csv": "parked", "new/7/c.csv": "done"}
+    bench.wait_until(lambda: bench.states() == wanted, wanted)
+    bench.put("new/7/a.pdf", PDF)
+    bench.put("new/7/b.csv.done", b"")
+    bench.wait_until(lambda: set(bench.states().values()) == {"done"}, "they are whole by now")
+    assert [name for name, *_ in bench.attached()] == ["a.pdf", "b.csv", "c.csv"]
+    assert bench.stop(process) == 0
+
+
+def test_what_is_ignored_by_now_needs_nobody(bench):
+    """The hint of a pipe says so; what rules took nothing of is forgotten as well, by `run --once` too."""
+    os.mkfifo(bench.drop / "pipe")
+    bench.put("a.bak")
+    bench.put("unknown.txt")
+    assert bench.once().returncode == 4
+    ignore = '    ignore: ["pipe", "*.bak"]\n    rules:\n'
+    bench.rules.write_text(bench.rules.read_text().replace("    rules:\n", ignore))
+    assert bench.once().returncode == 4
+    assert bench.states() == {"unknown.txt": "unmatched"}
+    bench.rules.write_text(bench.rules.read_text().replace('"pipe"', '"pipe", "unknown.*"'))
+    assert bench.once().returncode == 0
+    assert bench.states() == {}
+
+
 def test_status_tells_how_the_folder_is_watched(bench):
     """Watches against directories and the kernel's limit, and who found what."""
     bench.put("st/42/a.jpg")

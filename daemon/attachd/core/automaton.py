@@ -21,9 +21,9 @@ FEW = 3
 _SAMPLES = "09aAzZ_-. /\n\u00e9\u0660"
 """Characters that `\\d`, `\\w` and `\\s` tell apart, beside those that an expression names."""
 
-_REPEATS = frozenset({names.MAX_REPEAT, names.MIN_REPEAT, names.POSSESSIVE_REPEAT})
-_GROUPS = frozenset({names.SUBPATTERN, names.ATOMIC_GROUP})
-_CHOICES = frozenset({names.BRANCH, names.GROUPREF_EXISTS})
+REPEATS = frozenset({names.MAX_REPEAT, names.MIN_REPEAT, names.POSSESSIVE_REPEAT})
+GROUPS = frozenset({names.SUBPATTERN, names.ATOMIC_GROUP})
+CHOICES = frozenset({names.BRANCH, names.GROUPREF_EXISTS})
 _LOOKS = frozenset({names.ASSERT, names.ASSERT_NOT})
 _NAMING = frozenset({names.LITERAL, names.NOT_LITERAL, names.RANGE})
 _CATEGORIES = {
@@ -81,11 +81,11 @@ class Automaton:
 
     def _node(self, kind: Any, value: Any) -> _Piece:
         self._spend(20 + len(self.samples) // 4)
-        if kind in _REPEATS:
+        if kind in REPEATS:
             return self._repeated(kind, *value)
-        if kind in _GROUPS:
+        if kind in GROUPS:
             return self.row(value[-1] if kind is names.SUBPATTERN else value)
-        if kind in _CHOICES:
+        if kind in CHOICES:
             choices = value[1] if kind is names.BRANCH else value[1:]
             return _either([self.row(each or ()) for each in choices])
         if kind in _LOOKS:
@@ -102,7 +102,7 @@ class Automaton:
         return _Piece(first=Counter([state]), last=Counter([state]), empty=0)
 
     def _repeated(self, kind: Any, least: int, most: Any, nodes: Sequence[tuple[Any, Any]]) -> _Piece:
-        if kind is names.POSSESSIVE_REPEAT and len(nodes) == 1 and nodes[0][0] not in _REPEATS:
+        if kind is names.POSSESSIVE_REPEAT and len(nodes) == 1 and nodes[0][0] not in REPEATS:
             least, most = min(least, 1), 1  # takes all it can and gives nothing back: like one character
         if most <= FEW:  # MAXREPEAT is larger than any number
             return self._written_out(least, int(most), nodes)
@@ -175,13 +175,14 @@ def _named(node: Any) -> Iterator[str]:
 
 
 def _characters(kind: Any, value: Any, flags: int, samples: str) -> frozenset[str]:
-    fits = {character for character in samples if _fits(kind, value, character)}
+    found = {character for character in samples if fits(kind, value, character)}
     if flags & names.SRE_FLAG_IGNORECASE:
-        fits |= {each for character in fits for each in (character.lower(), character.upper())}
-    return frozenset(fits)
+        found |= {each for character in found for each in (character.lower(), character.upper())}
+    return frozenset(found)
 
 
-def _fits(kind: Any, value: Any, character: str) -> bool:
+def fits(kind: Any, value: Any, character: str) -> bool:
+    """Say whether one character of an expression, as `re` parses it, reads this one."""
     if kind is names.LITERAL:
         return bool(ord(character) == value)
     if kind is names.NOT_LITERAL:
@@ -193,5 +194,5 @@ def _fits(kind: Any, value: Any, character: str) -> bool:
     if kind is names.IN:
         negated = value[0][0] is names.NEGATE
         members = [(which, what) for which, what in value if which is not names.NEGATE]
-        return bool(negated != any(_fits(which, what, character) for which, what in members))
+        return bool(negated != any(fits(which, what, character) for which, what in members))
     return True  # any character, a newline as well (re.DOTALL)

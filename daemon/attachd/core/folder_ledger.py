@@ -29,6 +29,10 @@ class FolderLedger(Protocol):
         """Stream the paths whose absence matters: ready or waiting deliveries, unmatched and parked files."""
         ...
 
+    def noted_paths(self, folder_id: int) -> Iterator[str]:
+        """Stream the paths of unmatched and parked files."""
+        ...
+
     def parked_paths(self, folder_id: int) -> Iterator[str]:
         """Stream the paths of parked files: what they lacked may be there without a sign on them."""
         ...

@@ -190,6 +190,7 @@ class Typed:
     """
 
     fits: Callable[[str], object]
+    regex: str
     wants: str
     name: str | None = None
 

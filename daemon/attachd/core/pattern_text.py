@@ -198,8 +198,9 @@ class _Reader:
                 offset=offset,
                 hint=did_you_mean(kind, [*BUILT_IN_TYPES, *self.types]),
             )
-        fits = compile_strictly(self.types[kind]).fullmatch
-        return Typed(fits=fits, wants=f"of the type {kind} ({self.types[kind]})", name=name)
+        regex = self.types[kind]
+        fits = compile_strictly(regex).fullmatch
+        return Typed(fits=fits, regex=regex, wants=f"of the type {kind} ({regex})", name=name)
 
     def _take_name(self, name: str, offset: int) -> None:
         check_capture(name, offset)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from attachd.core.afters import PlannedAfter
 from attachd.core.folder_ledger import FolderLedger
+from attachd.core.wholeness import Demands, Lack
 from attachd.model import (
     Delivery,
     ErrorInfo,
@@ -264,6 +265,15 @@ class Files(Protocol):
 
         Raises:
             FileGone, FileChanged, FileUnreadable, NotRegular: it is not.
+        """
+        ...
+
+    def lack(self, folder: str, path: str, signs: Signs, demands: Demands) -> Lack | None:
+        """Say what a quiet file lacks by these demands, or None where it is whole.
+
+        Raises:
+            FileGone: it is not there any more.
+            FileUnreadable: the folder itself cannot be opened.
         """
         ...
 

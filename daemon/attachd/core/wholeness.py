@@ -12,7 +12,9 @@ from functools import cached_property
 from typing import Protocol
 
 from attachd.core.patterns import Pattern
+from attachd.core.suffixes import suffixes
 from attachd.core.templates import Template
+from attachd.model import ErrorInfo, ErrorKind
 
 WITHIN = 600.0
 """Seconds for which a file that is not whole is waited for, where `within` does not say."""
@@ -151,9 +153,11 @@ class _Marker:
 
     @cached_property
     def _suffixes(self) -> tuple[str, ...]:
-        """Give the words in the last segments of the rule's patterns: the suffixes of its files are there."""
-        texts = (pattern.text.rpartition("/")[2] for pattern in self._rule.patterns)
-        return tuple(dict.fromkeys(word for text in texts for word in (*_WORD.findall(text), "x")))
+        """Give suffixes of the rule's files: words in its patterns' last segments, and what these take."""
+        patterns = self._rule.patterns
+        words = (word for each in patterns for word in _WORD.findall(each.text.rpartition("/")[2]))
+        spelled = (suffix for each in patterns for suffix in suffixes(each))
+        return tuple(dict.fromkeys((*words, *spelled, "x")))
 
     def candidates(self, path: str) -> Iterator[str]:
         directory, slash, name = path.rpartition("/")
@@ -179,6 +183,15 @@ def _marker(complete: Complete, path: str) -> str | None:
         stem, suffix = name, ""
     marker = complete.marker.render({"file": name, "stem": stem, "ext": suffix})
     return f"{directory}{slash}{marker}"
+
+
+def not_complete(reason: str, hint: str) -> ErrorInfo:
+    """Say why a file is parked; `reason` is a clause without a full stop."""
+    return ErrorInfo(
+        kind=ErrorKind.NOT_COMPLETE,
+        message=f"The file looks unfinished: {reason}. It goes on by itself when it is whole.",
+        hint=hint,
+    )
 
 
 def when_too_small(complete: Complete, size: int, patience: float) -> Lack | None:

@@ -1,6 +1,8 @@
 """The files of the folders as workers see them (`core.protocols.Files`)."""
 
+from attachd.core.wholeness import Demands, Lack
 from attachd.folders import reach
+from attachd.folders.examining import Examiner
 from attachd.folders.reading import OpenFile
 from attachd.model import Signs
 
@@ -15,3 +17,10 @@ class LocalFiles:
     def look_again(self, folder: str, path: str, signs: Signs) -> None:
         """Make sure that the file is still as it was seen."""
         reach.look_again(folder, path, signs)
+
+    def lack(self, folder: str, path: str, signs: Signs, demands: Demands) -> Lack | None:
+        """Say what a quiet file lacks by these demands; holes are no lack: it was waited for with them."""
+        examiner = Examiner(folder, demands)
+        examiner.is_remote = reach.is_far(folder)
+        lack = examiner.lack(path, signs)
+        return None if lack is not None and lack.accepted else lack

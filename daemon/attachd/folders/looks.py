@@ -10,7 +10,7 @@ from attachd.core.measure import UNMEASURED, Measure
 from attachd.core.paths import escape
 from attachd.core.protocols import Clock
 from attachd.core.settling import Settler, Settling, Verdict, is_leftover
-from attachd.core.wholeness import Lack
+from attachd.core.wholeness import Lack, not_complete
 from attachd.errors import FileError, FileGone
 from attachd.folders import reach, walk
 from attachd.folders.examining import Examiner
@@ -167,7 +167,8 @@ class Looks:
         self._forget(found.path)
         self._reported.add(found.path, found.signs, now)
         if verdict.settling is Settling.PARKED:
-            self._sink.parked(self._folder_id, found.path, found.signs, _not_complete(verdict))
+            reason = not_complete(verdict.reason, verdict.hint)
+            self._sink.parked(self._folder_id, found.path, found.signs, reason)
             return
         if verdict.reason:
             about = {"folder": escape(self._root), "path": escape(found.path), "why": verdict.reason}
@@ -213,12 +214,4 @@ def _not_regular(kind: str) -> ErrorInfo:
         kind=ErrorKind.NOT_REGULAR,
         message=f"This is {kind}; attachd attaches only regular files that lie in the folder itself.",
         hint="Put the file itself here, or add the name to the folder's `ignore`.",
-    )
-
-
-def _not_complete(verdict: Verdict) -> ErrorInfo:
-    return ErrorInfo(
-        kind=ErrorKind.NOT_COMPLETE,
-        message=f"The file looks unfinished: {verdict.reason}. It goes on by itself when it is whole.",
-        hint=verdict.hint,
     )

@@ -46,6 +46,7 @@ class Rounds:
     Attributes:
         first_count: what the folder held before its first scan.
         hints_expected: whether the folder is watched for events, so that a scan should find nothing new.
+        names_changed: whether other names than in the last whole round may be ignored. Any thread may set it.
         completed: whole rounds in this run.
         last_scan_at: end of the last complete scan, UTC.
         scanned_at: the same on the monotonic clock; before the first scan, when watching began.
@@ -80,6 +81,7 @@ class Rounds:
         self._ended_at = -math.inf
         self._pause = math.inf
         self.hints_expected = False
+        self.names_changed = True
         self.completed = 0
         self.last_scan_at: datetime | None = None
         self.scanned_at = clock.monotonic()
@@ -135,6 +137,7 @@ class Rounds:
         self._round = self._branch = None
         self._branches.clear()
         self._ended_at = -math.inf
+        self.names_changed = True
 
     def _steps(self) -> Iterator[None]:
         tally = _Tally()
@@ -146,6 +149,7 @@ class Rounds:
             raise walk.RootOut(problem)
         self._finish_scan(tally, began)
         yield from self._sweep()
+        yield from self._forget_ignored()
         yield from self._look_at_parked()
         missed = self.hints_expected and self.completed > 0 and tally.news > 0
         self._ended_at = self._clock.monotonic()
@@ -207,6 +211,17 @@ class Rounds:
     def _sweep(self) -> Iterator[None]:
         for number, path in enumerate(self._ledger.pending_paths(self._record.id), start=1):
             if self._is_gone(path):
+                self._looks.report_gone(path)
+            if number % BATCH == 0:
+                yield
+
+    def _forget_ignored(self) -> Iterator[None]:
+        """Report as gone what was noted before its name was ignored, or became the name of a marker."""
+        if not self.names_changed:
+            return
+        self.names_changed = False
+        for number, path in enumerate(self._ledger.noted_paths(self._record.id), start=1):
+            if self._sieve.ignores(path, is_directory=False):
                 self._looks.report_gone(path)
             if number % BATCH == 0:
                 yield

@@ -149,6 +149,7 @@ class FolderWatch:
         differs = any(rule.complete != Complete() for rule in (*self._demands.rules, *rules))
         self._demands.rules = tuple(rules)
         if differs:
+            self._rounds.names_changed = True
             self.scan_now()
 
     def scan_now(self) -> None:

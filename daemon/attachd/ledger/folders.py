@@ -99,6 +99,11 @@ def _known(connection: sqlite3.Connection, query: str, values: tuple[object, ...
 def pending_paths(pool: ReadPool, folder_id: int) -> Iterator[str]:
     """Stream the paths of ready and waiting deliveries and of unmatched and parked files."""
     yield from _pages(pool, _PENDING_DELIVERIES, (folder_id,), ("", 0))
+    yield from noted_paths(pool, folder_id)
+
+
+def noted_paths(pool: ReadPool, folder_id: int) -> Iterator[str]:
+    """Stream the paths of unmatched and parked files."""
     yield from _pages(pool, _PENDING_FILES, (Standing.UNMATCHED.value, folder_id), ("", 0, ""))
     yield from parked_paths(pool, folder_id)
 

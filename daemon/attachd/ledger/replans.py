@@ -55,7 +55,7 @@ class UndeliveredFile:
 
 @dataclass(slots=True, kw_only=True)
 class ReplanOutcome:
-    """How many were superseded, held, released and added, and how many files are unmatched or taken now.
+    """How many were superseded, held, released and added, and how many files are unmatched, taken, parked.
 
     `active` are deliveries that a worker has: they are to be judged when they have come to rest.
     """
@@ -66,6 +66,7 @@ class ReplanOutcome:
     added: int = 0
     unmatched: int = 0
     matched: int = 0
+    parked: int = 0
     destinations: set[str] = field(default_factory=set)
     active: set[int] = field(default_factory=set)
 
@@ -118,12 +119,13 @@ def unmatched(pool: ReadPool, folder_id: int) -> Iterator[list[FileVersion]]:
 
 
 def match(connection: sqlite3.Connection, found: Sequence[NewVersion], at: datetime) -> ReplanOutcome:
-    """Record files that a rule takes now; one that is not unmatched, or not the same, by now is left."""
+    """Record what rules take now, parked or not; one that is not unmatched, or not the same, is left."""
     outcome = ReplanOutcome()
     for new in found:
         latest = files.latest(connection, new.folder_id, new.path)
         if latest and latest.standing is Standing.UNMATCHED and latest.signs == new.signs:
-            outcome.matched += 1
+            outcome.matched += new.standing is not Standing.PARKED
+            outcome.parked += new.standing is Standing.PARKED
             outcome.added += len(files.record(connection, new, at))
             outcome.destinations |= {plan.destination for plan in new.planned}
     return outcome

@@ -122,6 +122,10 @@ class SqliteLedger:
         """Stream the paths whose absence would matter; no read stays open between two of them."""
         return folders.pending_paths(self._readers, folder_id)
 
+    def noted_paths(self, folder_id: int) -> Iterator[str]:
+        """Stream the paths of unmatched and parked files; no read stays open between two of them."""
+        return folders.noted_paths(self._readers, folder_id)
+
     def parked_paths(self, folder_id: int) -> Iterator[str]:
         """Stream the paths of parked files; no read stays open between two of them."""
         return folders.parked_paths(self._readers, folder_id)

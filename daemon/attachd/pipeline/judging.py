@@ -1,10 +1,11 @@
 """What the rules in force make of a file: the folders' rules with everything that they are rendered with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 from attachd.core.afters import PlannedAfter
+from attachd.core.noise import Noise
 from attachd.core.rules import FileFacts, Rule, judge, planned, planned_after, refusal
 from attachd.model import ErrorInfo, ErrorKind, PlannedDelivery, Signs
 
@@ -18,6 +19,7 @@ class FolderRules:
 
     path: str
     rules: tuple[Rule, ...]
+    noise: Noise = field(default_factory=Noise)
 
     @property
     def needs_sha256(self) -> bool:

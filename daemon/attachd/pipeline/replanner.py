@@ -19,9 +19,10 @@ from attachd.core.heart import Heart
 from attachd.core.paths import escape
 from attachd.core.protocols import Clock, Files, NewVersion
 from attachd.core.replanning import Judgement, replan
+from attachd.core.wholeness import Demands, not_complete
 from attachd.errors import FileError, LedgerError
-from attachd.model import Delivery, FileVersion, FolderRecord, Standing, State, Withheld
-from attachd.pipeline.judging import Ruling, Rulings
+from attachd.model import Delivery, ErrorInfo, FileVersion, FolderRecord, Standing, State, Withheld
+from attachd.pipeline.judging import FolderRules, Ruling, Rulings
 from attachd.pipeline.patience import until_written
 
 log = structlog.get_logger("attachd")
@@ -53,6 +54,7 @@ class Outcome(Protocol):
     added: int
     unmatched: int
     matched: int
+    parked: int
     destinations: set[str]
     active: set[int]
 
@@ -81,7 +83,7 @@ class ReplanLedger(Protocol):
         ...
 
     def match(self, found: Sequence[NewVersion], at: datetime) -> Outcome:
-        """Record unmatched files that a rule takes now, in one transaction."""
+        """Record unmatched files that a rule takes now, or that are parked for it, in one transaction."""
         ...
 
 
@@ -207,7 +209,7 @@ class Replanner:
         for versions in self._ledger.unmatched(folder_id):
             if self._is_overtaken:
                 return
-            self._match(wanted, versions)
+            self._match(wanted, wanted.rulings.folders[folder_id], versions)
 
     def _judge(self, wanted: Pass, page: Sequence[Undelivered]) -> None:
         changed = []
@@ -251,14 +253,27 @@ class Replanner:
             destinations=wanted.destinations,
         )
 
-    def _match(self, wanted: Pass, versions: Sequence[FileVersion]) -> None:
+    def _match(self, wanted: Pass, folder: FolderRules, versions: Sequence[FileVersion]) -> None:
+        """Take up what a rule takes now; what is noise or a marker by now is left to its folder's scan."""
+        demands = Demands(folder.rules)
         taken = []
         for version in versions:
+            if folder.noise.ignores(version.path, is_directory=False) or demands.is_marker(version.path):
+                continue
             ruling = self._ruling(wanted, version)
             if ruling is not None and ruling.planned:
-                taken.append(_matched(version, ruling))
+                taken.append(_matched(version, ruling, self._not_complete(folder, version, demands)))
         if taken:
             self._count(self._ledger.match(taken, self._clock.now()))
+
+    def _not_complete(self, folder: FolderRules, version: FileVersion, demands: Demands) -> ErrorInfo | None:
+        """Say why a file is to be parked: no rule asked whether it is whole while none took it."""
+        self.heart.rest()  # it may wait for a server
+        try:
+            lack = self._files.lack(folder.path, version.path, version.signs, demands)
+        except FileError as error:
+            return not_complete(f"it cannot be looked at now: {error}", "")
+        return None if lack is None else not_complete(lack.reason, lack.hint)
 
     def _ruling(self, wanted: Pass, version: FileVersion) -> Ruling | None:
         """Ask the rules; None where the file would have to be read for that, and cannot be."""
@@ -285,7 +300,7 @@ class Replanner:
             return file.sha256()
 
     def _count(self, outcome: Outcome) -> None:
-        for what in ("superseded", "held", "released", "added", "unmatched", "matched"):
+        for what in ("superseded", "held", "released", "added", "unmatched", "matched", "parked"):
             self._counts[what] = self._counts.get(what, 0) + int(getattr(outcome, what))
         self._active |= outcome.active
         for name in outcome.destinations:
@@ -297,13 +312,15 @@ def _about(wanted: Pass, version: FileVersion) -> dict[str, str]:
     return {"folder": escape(folder.path), "path": escape(version.path)}
 
 
-def _matched(version: FileVersion, ruling: Ruling) -> NewVersion:
+def _matched(version: FileVersion, ruling: Ruling, not_complete: ErrorInfo | None) -> NewVersion:
+    is_whole = not_complete is None
     return NewVersion(
         folder_id=version.folder_id,
         path=version.path,
         signs=version.signs,
-        standing=Standing.MATCHED,
-        planned=ruling.planned,
+        standing=Standing.MATCHED if is_whole else Standing.PARKED,
+        reason=not_complete,
+        planned=ruling.planned if is_whole else (),
         sha256=version.sha256,
-        after=ruling.after,
+        after=ruling.after if is_whole else None,
     )

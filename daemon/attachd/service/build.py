@@ -259,7 +259,10 @@ def rulings_of(settings: Settings, records: Sequence[FolderRecord]) -> Rulings:
     """Give what files are judged by."""
     pairs = zip(settings.folders, records, strict=True)
     return Rulings(
-        folders={record.id: FolderRules(path=folder.path, rules=folder.rules) for folder, record in pairs},
+        folders={
+            record.id: FolderRules(path=folder.path, rules=folder.rules, noise=Noise(folder.ignore))
+            for folder, record in pairs
+        },
         timezone=settings.timezone or machine_timezone(),
         host=socket.gethostname(),
     )
