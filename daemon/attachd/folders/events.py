@@ -1,4 +1,4 @@
-"""Turns file-system events into hints. The only user of watchdog.
+"""Turns file-system events into hints. The only user of watchdog, with `folders.tree_watches`.
 
 Events are hints and nothing more: watchdog (7.1) loses them without a word when its queue overflows, when
 the limit of watches is reached and when the folder is unmounted or renamed, and it never tells of the
@@ -21,7 +21,6 @@ from watchdog.events import (
     FileSystemMovedEvent,
 )
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import (
     CallbackId,
     InotifyEvent,
@@ -32,6 +31,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from attachd.folders.mailbox import Mailbox
+from attachd.folders.tree_watches import TreeEmitter
 from attachd.folders.walk import in_words
 
 _FILTER: list[type[FileSystemEvent]] = [
@@ -100,7 +100,7 @@ class FolderEvents:
         try:
             self._queue = _Queue(self._mailbox)
             self._queue.start()
-            self._observer = BaseObserver(InotifyEmitter, inotify_fd=self._queue)
+            self._observer = BaseObserver(TreeEmitter, inotify_fd=self._queue)
             self._observer.schedule(_Handler(root, self._mailbox), root, recursive=True, event_filter=_FILTER)
             self._observer.start()
         except OSError as error:

@@ -113,7 +113,12 @@ class Rounds:
         self._round = self._steps()
 
     def add_branch(self, directory: str) -> None:
-        """Have a directory scanned at once, because a hint told of it."""
+        """Have a directory scanned at once, because a hint told of it; one above it brings it as well."""
+        above = directory
+        while above:
+            above = above.rpartition("/")[0]
+            if above in self._branches:
+                return
         self._branches[directory] = None
 
     def step(self) -> None:
