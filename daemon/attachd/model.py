@@ -192,12 +192,16 @@ class PlannedDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledFile:
-    """A file that nobody is writing any more, as a folder reports it to intake."""
+    """A file that nobody is writing any more, as a folder reports it to intake.
+
+    `doubted`: a worker met other bytes than it hashed before, so that the same signs prove nothing.
+    """
 
     folder_id: int
     path: str
     signs: Signs
     found_by_hint: bool
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,36 @@ class TestFolders:
         monkeypatch.setattr(folders, "KNOWN_AT_ONCE", 3)
         assert desk.ledger.known(desk.folder.id, "full") == some
 
+    @pytest.mark.parametrize("at_once", [0, 100])
+    def test_only_the_newest_version_of_a_file_is_known(self, desk, monkeypatch, at_once):
+        """An older one that comes back with its very signs, in a directory moved back, is to be looked at."""
+        monkeypatch.setattr(folders, "KNOWN_AT_ONCE", at_once)
+        first, second, third = desk.signs(1), desk.signs(2), desk.signs(3)
+        desk.record("d/a.jpg", desk.plan(target="1"), signs=first)
+        desk.record("d/a.jpg", desk.plan(target="1"), signs=second)
+        desk.record("d/b.jpg", desk.plan(target="2"), signs=third)
+
+        def known():
+            found = desk.ledger.known(desk.folder.id, "d")
+            return (
+                desk.ledger.known_among(desk.folder.id, "d", ["a.jpg", "b.jpg"]) if found is None else found
+            )
+
+        def of(name, signs):
+            return (name, signs.size, signs.mtime_ns, signs.ctime_ns)
+
+        assert known() >= {of("a.jpg", second), of("b.jpg", third)}
+        assert of("a.jpg", first) not in known()
+        desk.ledger.gone(desk.folder.id, "d/a.jpg", desk.now())
+        assert known().isdisjoint({of("a.jpg", first), of("a.jpg", second)})
+
+    @pytest.mark.usefixtures("ledger")
+    def test_names_of_a_full_directory_are_looked_up_one_by_one(self, path):
+        """Reading all of it for each batch of names would take minutes where there are 100,000 files."""
+        with sqlite3.connect(path) as connection:
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {folders._KNOWN_AMONG}", (1, "d", "[]")).fetchall()
+        assert any("PRIMARY KEY (directory_id=? AND name=?)" in step[-1] for step in plan), plan
+
     def test_file_system_is_noted_where_it_is_another_one(self, desk):
         """A folder may be mounted from elsewhere one day; what is noted outlives the run."""
         other = desk.ledger.open_folder("/srv/other", "ext4", desk.now())

@@ -226,6 +226,35 @@ def test_a_replaced_file_is_not_taken_for_a_touched_one(bench):
     assert ("st-a.png", "runStep", STEP + 8, sha256(b"new bytes")) in bench.attached()
 
 
+def test_other_bytes_with_the_very_same_signs_take_over_before_they_are_sent(bench):
+    """As in a directory swapped for another, or where a share has seconds alone: the hash tells it."""
+    waiting = [bench.put(f"st/{number}/a.png", b"bytes %d" % number) for number in (5, 6)]
+    driver = bench.directory / "driver.py"
+    driver.write_text(
+        "from attachd.model import Signs\n"
+        "same = dict(mtime_ns=10**18, ctime_ns=10**18)\n"
+        "Signs.of = lambda facts: Signs(size=facts.st_size, blocks=facts.st_blocks, **same)\n"
+        "from attachd.cli.main import main\n"
+        "main()\n"
+    )
+    bench.simulator.fault(call="open", do={"status": 503}, times=100_000)
+    service = bench.start(driver)
+    bench.wait_until(lambda: set(bench.states().values()) == {"waiting"}, "tried and put off")
+    bench.wait_until(lambda: all(row["sha256"] for row in bench.list()), "hashed")
+    one, other = (file.parent for file in waiting)
+    one.rename(bench.directory / "aside")
+    other.rename(one)
+    (bench.directory / "aside").rename(other)
+    bench.simulator.clear_faults()
+    bench.wait_until(lambda: len(bench.simulator.attachments) == 2, "both attached")
+    bench.wait_until(lambda: set(bench.states().values()) == {"done"}, "done")
+    assert bench.stop(service) == 0
+    assert bench.attached() == [
+        ("st-a.png", "runStep", STEP + 5, sha256(b"bytes 6")),
+        ("st-a.png", "runStep", STEP + 6, sha256(b"bytes 5")),
+    ]
+
+
 def test_times_beyond_the_calendar_are_no_obstacle(bench):
     """A file from the year 2300 or from before 1970 is attached like any other."""
     for name, time in (("future", 10_413_792_000), ("past", -1_000_000_000)):

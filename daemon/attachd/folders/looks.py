@@ -53,6 +53,7 @@ class Looks:
         self._measure = measure
         self._reported = _Reported()
         self._hinted: set[str] = set()
+        self._doubted: set[str] = set()
         self.settler = Settler(0.0)
         self.found_by_hint = 0
         self.found_by_scan = 0
@@ -75,6 +76,8 @@ class Looks:
             return False
         if is_directory:
             return True
+        if doubted:
+            self._doubted.add(path)
         self.settler.touched(path, self._clock.monotonic())
         self.consider(Found(path=path, signs=Signs.of(facts), kind=walk.kind_of(facts.st_mode)), hinted=True)
         return False
@@ -142,6 +145,7 @@ class Looks:
         self._examiner.long_wait = self.settler.long_wait
         self._examiner.is_remote = is_remote
         self._hinted.clear()
+        self._doubted.clear()
 
     def _lack(self, path: str, signs: Signs) -> Lack | None:
         try:
@@ -161,9 +165,10 @@ class Looks:
     def _forget(self, path: str) -> None:
         self.settler.forget(path)
         self._hinted.discard(path)
+        self._doubted.discard(path)
 
     def _report(self, found: Found, verdict: Verdict, now: float) -> None:
-        by_hint = found.path in self._hinted
+        by_hint, doubted = found.path in self._hinted, found.path in self._doubted
         self._forget(found.path)
         self._reported.add(found.path, found.signs, now)
         if verdict.settling is Settling.PARKED:
@@ -177,7 +182,13 @@ class Looks:
         self.found_by_scan += not by_hint
         self._measure.settled(self._folder_id, verdict.waited, by_hint=by_hint)
         self._sink.settled(
-            SettledFile(folder_id=self._folder_id, path=found.path, signs=found.signs, found_by_hint=by_hint)
+            SettledFile(
+                folder_id=self._folder_id,
+                path=found.path,
+                signs=found.signs,
+                found_by_hint=by_hint,
+                doubted=doubted,
+            )
         )
 
     def _report_irregular(self, found: Found, kind: str, now: float) -> None:

@@ -42,7 +42,7 @@ def record(connection: sqlite3.Connection, new: NewVersion, at: datetime) -> lis
     """Write what became of a settled file; give the ids of its new deliveries."""
     place = _make_place(connection, new.folder_id, new.path)
     newest = connection.execute(_NEWEST, place).fetchone()
-    if newest and _is_known(newest, new.signs):
+    if newest and _is_known(newest, new):
         return []
     new = without_ignored(connection, place, new)
     if newest and newest["standing"] in _NOTES:
@@ -79,9 +79,10 @@ def _is_ignored(connection: sqlite3.Connection, place: tuple[int, str], plan: Pl
     return plan.ignores_changes and connection.execute(_ATTACHED, about).fetchone() is not None
 
 
-def _is_known(newest: sqlite3.Row, signs: Signs) -> bool:
+def _is_known(newest: sqlite3.Row, new: NewVersion) -> bool:
     judged = newest["standing"] in {Standing.MATCHED, Standing.EXISTING}
-    return judged and rows.signs(newest) == signs
+    has_other_bytes = new.sha256 and newest["sha256"] not in {None, new.sha256}
+    return judged and rows.signs(newest) == new.signs and not has_other_bytes
 
 
 def record_existing(

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from attachd.core.folder_ledger import KnownFiles
 from attachd.core.paths import escape, unescape
@@ -16,16 +17,30 @@ PAGE = 1000
 KNOWN_AT_ONCE = 20_000
 """File versions of one directory that are handed out as a whole at most: some 5 MB."""
 
+# Every version, quickly; without a size: it is `gone`.
 _KNOWN = """
-    SELECT f.name, f.size, f.mtime_ns, f.ctime_ns FROM directories i JOIN files f ON f.directory_id = i.id
-    WHERE i.folder_id = ? AND i.path = ? AND f.standing <> 'gone' LIMIT ?
+    SELECT f.name, CASE f.standing WHEN 'gone' THEN NULL ELSE f.size END, f.mtime_ns, f.ctime_ns
+    FROM directories i JOIN files f ON f.directory_id = i.id WHERE i.folder_id = ? AND i.path = ? LIMIT ?
 """
 
-# The + keeps SQLite from the index of files without a delivery: each name is looked up by its key.
+# Of several versions the newest counts alone (SQLite takes the other columns from the row of the max): an
+# older one may come back with its very signs, as in a directory that is moved back, and needs a look then.
+_NEWEST_KNOWN = """
+    SELECT name, size, mtime_ns, ctime_ns FROM (
+        SELECT f.name, f.size, f.mtime_ns, f.ctime_ns, f.standing, max(f.version)
+        FROM directories i JOIN files f ON f.directory_id = i.id
+        WHERE i.folder_id = ? AND i.path = ? GROUP BY f.name
+    ) WHERE standing <> 'gone'
+"""
+
+# CROSS JOIN has SQLite look each name up by its key; by itself it may read the whole directory for each.
 _KNOWN_AMONG = """
-    SELECT f.name, f.size, f.mtime_ns, f.ctime_ns FROM directories i JOIN json_each(?3)
-    JOIN files f ON f.directory_id = i.id AND f.name = json_each.value
-    WHERE i.folder_id = ?1 AND i.path = ?2 AND +f.standing <> 'gone'
+    SELECT name, size, mtime_ns, ctime_ns FROM (
+        SELECT f.name, f.size, f.mtime_ns, f.ctime_ns, f.standing, max(f.version)
+        FROM directories i JOIN json_each(?3) CROSS JOIN files f
+        ON f.directory_id = i.id AND f.name = json_each.value
+        WHERE i.folder_id = ?1 AND i.path = ?2 GROUP BY f.name
+    ) WHERE standing <> 'gone'
 """
 
 _PENDING_DELIVERIES = """
@@ -70,12 +85,18 @@ def finish_first_scan(connection: sqlite3.Connection, folder_id: int) -> None:
 
 
 def known(connection: sqlite3.Connection, folder_id: int, directory: str) -> KnownFiles | None:
-    """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`.
+    """Give (name, size, mtime_ns, ctime_ns) of each file of a directory, as of its newest version.
 
+    One whose newest version is `gone` is not known.
     None: there are more than `KNOWN_AT_ONCE`.
     """
-    found = _known(connection, _KNOWN, (folder_id, escape(directory), KNOWN_AT_ONCE + 1))
-    return None if len(found) > KNOWN_AT_ONCE else found
+    place = (folder_id, escape(directory))
+    found = _known(connection, _KNOWN, (*place, KNOWN_AT_ONCE + 1))
+    if len(found) > KNOWN_AT_ONCE:
+        return None
+    has_several = len(set(map(itemgetter(0), found))) < len(found)
+    has_gone = None in map(itemgetter(1), found)
+    return _known(connection, _NEWEST_KNOWN, place) if has_several or has_gone else found
 
 
 def known_among(

@@ -106,8 +106,9 @@ class SqliteLedger:
         return self._writer.run(lambda connection: folders.open_folder(connection, path, filesystem, at))
 
     def known(self, folder_id: int, directory: str) -> KnownFiles | None:
-        """Give (name, size, mtime_ns, ctime_ns) of every version in one directory that is not `gone`.
+        """Give (name, size, mtime_ns, ctime_ns) of each file of a directory, as of its newest version.
 
+        One whose newest version is `gone` is not known.
         None: they are too many to be held at once; `known_among` tells of some at a time.
         """
         with self._readers.borrow() as connection:

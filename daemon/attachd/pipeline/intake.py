@@ -266,7 +266,7 @@ class Intake:
     def _decide_settled(self, file: SettledFile) -> bool:
         latest = self._ledger.latest(file.folder_id, file.path)
         known = latest is not None and latest.standing is not Standing.GONE and latest.signs == file.signs
-        if known and latest and latest.standing is Standing.MATCHED:
+        if known and latest and latest.standing is Standing.MATCHED and not file.doubted:
             return True
         if _may_be_the_same(latest) or not self._write(file, None, hashed=False):
             self.heart.rest()  # the files before it may be large
