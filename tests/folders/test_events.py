@@ -205,8 +205,10 @@ def test_watches_are_set_when_the_limit_was_raised(root, watch, intake, monkeypa
 
 
 def test_the_limit_to_set_leaves_room():
-    """At least what systemd/ ships, and twice what is needed."""
+    """At least what systemd/ ships, twice what is needed, and more than there is, which others use up."""
     assert limits.wanted(10) == limits.RECOMMENDED
+    assert limits.wanted(10, 8192) == limits.RECOMMENDED
+    assert limits.wanted(10, limits.RECOMMENDED) == 2 * limits.RECOMMENDED
     assert limits.wanted(3_000_000) == 8 * limits.RECOMMENDED
     shipped = Path(__file__).parents[2] / "systemd" / "sysctl.d"
     text = "".join(file.read_text() for file in shipped.iterdir())

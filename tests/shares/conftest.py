@@ -253,11 +253,11 @@ class Bench(benches.Bench):
         return time.monotonic() - began
 
 
-def served(directory: Path, name: str) -> Iterator[Share]:
+def served(directory: Path, name: str, point: str = "") -> Iterator[Share]:
     if lacks := missing():
         assert not os.environ.get("CI"), f"a share cannot be tested here: {lacks}"
         pytest.skip(f"a share needs {lacks}")
-    made = Share(directory / f"server-{name}", directory / name)
+    made = Share(directory / f"server-{name}", directory / (point or name))
     try:
         made.mount()
         yield made
@@ -275,6 +275,13 @@ def share(tmp_path: Path) -> Iterator[Share]:
 def share_beside(tmp_path: Path) -> Iterator[Share]:
     """Serve and mount another one."""
     yield from served(tmp_path, "beside")
+
+
+@pytest.fixture
+def share_below(tmp_path: Path) -> Iterator[Share]:
+    """Serve one and mount it in a directory of a local folder."""
+    (tmp_path / "share").mkdir()
+    yield from served(tmp_path, "below", "share/5")
 
 
 @pytest.fixture

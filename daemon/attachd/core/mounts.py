@@ -55,11 +55,19 @@ class Place:
         path: absolute, without links and `..` as far as that can be told without touching a network.
         mount: the mount that it lies on.
         network: the first network mount on the way, which may be another one; None: it is all local.
+        below: what is mounted somewhere below it.
     """
 
     path: str
     mount: Mount
     network: Mount | None
+    below: tuple[Mount, ...] = ()
+
+    @property
+    def far(self) -> Mount | None:
+        """Give a network mount that whoever walks all of it meets, on the way or below; None: it is local."""
+        below = (mount for mount in self.below if is_network(mount.filesystem))
+        return self.network or next(below, None)
 
 
 def is_network(filesystem: str) -> bool:
@@ -68,6 +76,11 @@ def is_network(filesystem: str) -> bool:
     FUSE counts as one (sshfs, rclone …) except `fuseblk`, a local disk. `autofs` mounts one when touched.
     """
     return filesystem in _NETWORK or (filesystem.startswith(_NETWORK_FAMILIES) and filesystem not in _LOCAL)
+
+
+def is_share(filesystem: str) -> bool:
+    """Say whether it is a network file system itself; `autofs` may mount a local disk when touched."""
+    return is_network(filesystem) and filesystem != "autofs"
 
 
 def find_mount(table: str, mount_id: int) -> Mount:
@@ -87,7 +100,13 @@ def place_of(path: str, table: str, link: Callable[[str], str | None]) -> Place:
     real = _resolve(path, points, link)
     mounts = [points[each] for each in _upwards(real) if each in points]
     far = [mount for mount in mounts if is_network(mount.filesystem)]
-    return Place(path=real, mount=mounts[0] if mounts else Mount(id=0), network=far[-1] if far else None)
+    inside = real.rstrip("/") + "/"
+    return Place(
+        path=real,
+        mount=mounts[0] if mounts else Mount(id=0),
+        network=far[-1] if far else None,
+        below=tuple(mount for point, mount in points.items() if point.startswith(inside) and point != "/"),
+    )
 
 
 def _resolve(path: str, points: dict[str, Mount], link: Callable[[str], str | None]) -> str:

@@ -15,10 +15,13 @@ def max_user_watches() -> int | None:
     return min(found, default=None)
 
 
-def wanted(directories: int) -> int:
-    """Give the limit to set for so many directories: room for as many again, and a round number."""
+def wanted(directories: int, now: int | None = None) -> int:
+    """Give the limit to set for so many directories: room for as many again, and a round number.
+
+    It is more than the one of `now`, which is reached: other programs of the user may need the most of it.
+    """
     limit = RECOMMENDED
-    while limit < 2 * directories:
+    while limit < 2 * directories or limit <= (now or 0):
         limit *= 2
     return limit
 

@@ -10,13 +10,16 @@ from attachd.core.settings import Watch
 from attachd.folders import limits, reach
 from attachd.folders.events import FolderEvents
 from attachd.folders.mailbox import Mailbox
-from attachd.folders.mounts import is_network
+from attachd.folders.mounts import Mount, is_network, where
 
 PAUSE_CAP = 300.0
 """Seconds between attempts to set the watch, at most."""
 
 RENEWAL_PAUSE = 10.0
 """Between two renewals of the watches after overflows: so many times what setting them takes."""
+
+_OTHERS_WRITE = "a network file system tells nothing of what other hosts write"
+_SHARE_BELOW = "a network file system is mounted below it, and may cease to answer"
 
 log = structlog.get_logger("attachd")
 
@@ -47,6 +50,7 @@ class Lookout:
         self._renew_at = -math.inf
         self._limit: int | None = None
         self._told = False
+        self._mounted: tuple[Mount, ...] = ()
 
     @property
     def word(self) -> str:
@@ -70,7 +74,7 @@ class Lookout:
             return f"no events, only scans: {self._trouble}"
         if self._events.refused:
             set_now = "" if self._limit is None else f" is {self._limit} and"
-            wanted = limits.wanted(self.watches + self._events.refused)
+            wanted = limits.wanted(self.watches + self._events.refused, self._limit)
             return (
                 f"{self._events.refused} directories bring no events and are only scanned:"
                 f" fs.inotify.max_user_watches{set_now} should be {wanted} (sysctl), for all users' watches"
@@ -93,7 +97,8 @@ class Lookout:
             self._wanted is Watch.AUTO and not is_network(filesystem)
         )
         if is_wanted and reach.is_far(self._root):
-            self._trouble = "a network file system tells nothing of what other hosts write"
+            place = where(self._root)
+            self._trouble = _SHARE_BELOW if place.far and not place.network else _OTHERS_WRITE
             is_wanted = False
         self._pause = self._first_pause
         self._again_at = -math.inf if is_wanted else math.inf
@@ -114,6 +119,8 @@ class Lookout:
         elif self._events.overflowed and self._clock.monotonic() >= self._renew_at:
             self._pause = self._first_pause
             self._renew()
+        elif self._events.is_on and self._mounted != where(self._root).below:
+            self._renew()  # no watch reaches into what was mounted since
         elif self._events.opened and self._clock.monotonic() >= self._again_at:
             self._renew()
         return bool(fault)
@@ -138,7 +145,7 @@ class Lookout:
         return was_on
 
     def _renew(self) -> None:
-        """Set the watches anew: directories that were closed, or made while events were lost, have none."""
+        """Set the watches anew: what was closed to us, mounted, or made while events were lost, has none."""
         self._events.stop()
         self._set()
         if not self._events.opened:  # else it is refused all the same, and the next time is put off
@@ -148,6 +155,7 @@ class Lookout:
         began, limit = self._clock.monotonic(), limits.max_user_watches()
         self._told = self._told and limit == self._limit
         self._limit = limit
+        self._mounted = where(self._root).below
         self._trouble = self._events.start()
         now = self._clock.monotonic()
         self._renew_at = now + RENEWAL_PAUSE * (now - began)

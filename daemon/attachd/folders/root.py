@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from attachd.core.afters import is_inside
-from attachd.core.mounts import Mount, is_network
+from attachd.core.mounts import Mount, is_network, is_share
 from attachd.core.paths import escape
 from attachd.core.settings import RequireMount
 from attachd.folders import mounts, walk
@@ -77,7 +77,7 @@ class Root:
     @property
     def should_be_share(self) -> bool:
         """Say whether a network file system belongs here, whatever lies here at the moment."""
-        return is_network(self.filesystem) and self._require is not RequireMount.FALSE
+        return is_share(self.filesystem) and self._require is not RequireMount.FALSE
 
     def check(self) -> RootCheck:
         """Look at the folder and remember what it is."""
@@ -150,7 +150,7 @@ def judge(now: Mount, before: Mount | None, seen_on: str, require: RequireMount 
             " `require_mount` asks for; it is taken up when something is"
         )
     expected = before.filesystem if before else seen_on
-    if is_network(expected) and not is_network(now.filesystem):
+    if is_share(expected) and not is_network(now.filesystem):
         return (
             f"a plain directory ({now.filesystem}) stands where a share ({expected}) was; "
             "it is taken up again when the share is mounted"
@@ -165,7 +165,7 @@ def _other_mount(now: Mount, before: Mount) -> str:
     if here != there:
         return (
             f"it lies on what is mounted at {here} now, and lay on what was mounted at {there}; "
-            "it is taken up again when that is back"
+            "it is taken up again when that is back; if it is to stay there, start attachd anew"
         )
     if _is_another(now, before):
         source = f"{escape(now.source)} ({now.filesystem})"

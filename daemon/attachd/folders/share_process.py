@@ -14,11 +14,13 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, BinaryIO
 
+from attachd.core.mounts import is_share
 from attachd.errors import FileError
 from attachd.folders import reading, walk
 from attachd.folders.actions import unpack_action
 from attachd.folders.copying import BLOCK_DONE
 from attachd.folders.frames import Said, pack, pack_facts, receive
+from attachd.folders.mounts import where
 from attachd.folders.moving import LocalMover
 from attachd.folders.reading import OpenFile
 from attachd.folders.root import identify
@@ -54,8 +56,12 @@ class Toucher:
             self._say({"error": FileError.__name__, "text": walk.in_words(error)})
 
     def identify(self, root: str) -> tuple[Said]:
-        """Tell what the folder is."""
-        return ({"identity": asdict(identify(root))},)
+        """Tell what the folder is, once the shares that are mounted below it answer as well."""
+        identity = identify(root)
+        for mount in where(root).below:
+            if is_share(mount.filesystem):
+                _ask(mount.point)
+        return ({"identity": asdict(identity)},)
 
     def look(self, root: str, path: str) -> tuple[Said]:
         """Tell what lies at a path; a file is opened for it, as a mere look may show what was long ago."""
@@ -150,6 +156,13 @@ _ANSWERS: Mapping[str, Callable[..., Any]] = {
         Toucher.send_after,
     )
 }
+
+
+def _ask(point: str) -> None:
+    """Ask a server past what the system remembers of it: NFS by the first call, FUSE by the second."""
+    with suppress(OSError):  # the scan says which directory cannot be read
+        os.statvfs(point)
+        os.close(os.open(point, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def _told(entry: "os.DirEntry[str]") -> tuple[str, Any]:

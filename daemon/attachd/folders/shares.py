@@ -1,5 +1,7 @@
 """Network file systems, which may cease to answer: every look at one is left to processes of their own.
 
+A folder that has one mounted somewhere below it is left to them as a whole: its walk ends where that hangs.
+
 A call on a server that hangs blocks in the kernel, and a process that is in it cannot be killed. So attachd
 itself makes no system call on a network file system, not even to ask what it is: /proc/self/mountinfo says
 that. A process that does not answer is given up without waiting for its end. While a share hangs, every
@@ -186,8 +188,8 @@ def _await_end(processes: list[Popen[bytes]]) -> None:
 
 
 def _mount_at(path: str) -> int:
-    network = mounts.where(path).network
-    return network.id if network else 0
+    far = mounts.where(path).far
+    return far.id if far else 0
 
 
 class Shares:
@@ -216,7 +218,7 @@ class Shares:
             path: absolute.
             is_share: one was or should be mounted there: it may come at any moment.
         """
-        is_far = is_share or mounts.where(path).network is not None
+        is_far = is_share or mounts.where(path).far is not None
         with self._lock:
             known = self._shares.get(path)
             if not is_far:

@@ -98,7 +98,7 @@ class FolderWatch:
         self._looks = self._make_looks(sieve, sink, within)
         self._rounds = self._make_rounds(sieve, record)
         self._outage = self._stall = ""
-        self._is_in = False
+        self._is_in = self._is_far = False
         self._pulse_at = -math.inf
         self._is_idle = False
         self._health = self._take_health()
@@ -270,7 +270,7 @@ class FolderWatch:
             self._go_out(check.problem)
             return
         self._note_filesystem()
-        if check.is_new or not self._is_in:
+        if check.is_new or not self._is_in or self._is_far != reach.is_far(self._settings.path):
             self._come_in()
         elif self._lookout.tend():
             self._existing.end()
@@ -299,7 +299,7 @@ class FolderWatch:
     def _come_in(self) -> None:
         """Begin with a folder that is there for the first time, again, or made anew: watch, then scan."""
         self._leave()
-        is_remote = is_network(self._root.filesystem)
+        is_remote = self._is_far = reach.is_far(self._settings.path)
         default = SETTLE_NETWORK if is_remote else SETTLE_LOCAL
         settle = default if self._settings.settle is None else self._settings.settle
         self._looks.begin(settle, is_remote=is_remote)
