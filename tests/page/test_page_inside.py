@@ -1,3 +1,5 @@
+import contextlib
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -6,6 +8,7 @@ from structlog.testing import capture_logs
 from attachd.core.heart import Heart
 from attachd.errors import LedgerError
 from attachd.page import server
+from attachd.page.connections import CONNECTIONS
 from attachd.page.health import broken, unready
 from attachd.page.listening import Listen
 from attachd.page.server import StatusPage
@@ -98,6 +101,42 @@ def test_a_server_that_ends_by_itself_is_started_anew(page, http, until):
     assert [line["why"] for line in logs if line["event"] == "page_not_served"] == [
         "RuntimeError: the page's server ended by itself"
     ]
+
+
+def test_connections_that_ask_nothing_make_room(page, http, until):
+    """Whoever opens thousands takes neither the page from others nor descriptors from deliveries."""
+    with capture_logs() as logs, contextlib.ExitStack() as opened:
+        page.move(Listen(host="127.0.0.1", port=0))
+        address = until(lambda: [line for line in logs if line["event"] == "page_ready"])[0]["address"]
+        port = int(address.rpartition(":")[2])
+        held = [opened.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(200)]
+        for each in held:
+            each.settimeout(0)
+        assert http(address, "/healthz").status == 200
+        until(lambda: 0 < sum(not is_cut(each) for each in held) <= CONNECTIONS)
+        assert is_cut(held[0])
+        assert not is_cut(held[-1])
+
+
+def is_cut(connection: socket.socket) -> bool:
+    """Say whether the other end has closed a connection on which it said nothing."""
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_what_strangers_send_is_no_line_of_the_log(page, until, caplog):
+    """What is no HTTP is refused; a line for each would let anybody fill the disk."""
+    with capture_logs() as logs:
+        page.move(Listen(host="127.0.0.1", port=0))
+        address = until(lambda: [line for line in logs if line["event"] == "page_ready"])[0]["address"]
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=30) as stranger:
+        stranger.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+        assert stranger.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert not caplog.records
 
 
 def test_a_page_that_is_wanted_nowhere_waits(page, http, until):

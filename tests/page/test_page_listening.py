@@ -3,6 +3,7 @@ import socket
 
 import pytest
 
+from attachd.page import listening
 from attachd.page.listening import Listen, bound
 
 
@@ -16,6 +17,24 @@ def test_a_name_is_listened_to_on_every_address_it_has():
         with socket.create_connection(("localhost", port)):
             pass
     assert all(each.fileno() == -1 for each in sockets)
+
+
+def test_a_family_that_is_switched_off_is_passed_over(monkeypatch):
+    """`localhost` has its IPv6 address in /etc/hosts without IPv6 too; the other one is listened to."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    addresses = [(socket.AF_INET6, ("::1", port)), (socket.AF_INET, ("127.0.0.1", port))]
+    monkeypatch.setattr(listening, "_addresses", lambda _: addresses)
+    create = socket.create_server
+
+    def without_ipv6(address, *, family, dualstack_ipv6):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return create(address, family=family, dualstack_ipv6=dualstack_ipv6)
+
+    monkeypatch.setattr(socket, "create_server", without_ipv6)
+    with bound(Listen(host="localhost", port=port)) as sockets:
+        assert [each.getsockname() for each in sockets] == [("127.0.0.1", port)]
 
 
 def test_with_port_0_there_is_one_port():
@@ -42,11 +61,12 @@ def test_an_address_of_another_machine_is_an_error():
     assert caught.value.errno == errno.EADDRNOTAVAIL
 
 
-def test_everywhere_is_both_families():
+@pytest.mark.parametrize("host", ["::", "::0"])
+def test_everywhere_is_both_families(host):
     """`[::]` is reached by IPv4 as well, where the machine can do that."""
     if not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no dual stack")
-    with bound(Listen(host="::", port=0)) as sockets:
+    with bound(Listen(host=host, port=0)) as sockets:
         with socket.create_connection(("127.0.0.1", sockets[0].getsockname()[1])):
             pass
         assert sockets[0].family == socket.AF_INET6

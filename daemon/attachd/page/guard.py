@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from attachd.page.listening import ANYWHERE, Listen
+from attachd.page.listening import Listen, is_anywhere
 
 METHODS = ("GET", "HEAD")
 LOOPBACK_NAMES = frozenset({"localhost", "localhost."})
@@ -80,7 +80,7 @@ def is_ours(hosts: list[str], host: str) -> bool:
     if asked in LOOPBACK_NAMES or asked == host.lower():
         return True
     address = _address(asked)
-    if host in ANYWHERE:
+    if is_anywhere(host):
         return address is not None or asked == socket.gethostname().lower()
     return address is not None and (address.is_loopback or address == _address(host))
 

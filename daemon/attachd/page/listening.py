@@ -1,12 +1,14 @@
 """Where the page listens: an address as a value, and sockets bound to it. Needs no extra."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound to unless rules.yaml says so
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""No such address, or no such family: `localhost` is `::1` as well where IPv6 is switched off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,14 @@ class Listen:
         """Give `HOST:PORT` for people, with the port that it has become."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port if port is None else port}"
+
+
+def is_anywhere(host: str) -> bool:
+    """Say whether a host stands for every address: `0.0.0.0` and `::`, however they are spelled."""
+    try:
+        return host == "0" or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 @contextmanager
@@ -60,7 +70,7 @@ def _addresses(listen: Listen) -> list[tuple[socket.AddressFamily, tuple[str, in
 
 
 def _listening(listen: Listen, family: int, address: tuple[str, int]) -> socket.socket:
-    both = listen.host == "::" and socket.has_dualstack_ipv6()
+    both = family == socket.AF_INET6 and is_anywhere(listen.host) and socket.has_dualstack_ipv6()
     return socket.create_server(address, family=family, dualstack_ipv6=both)
 
 
@@ -69,5 +79,5 @@ def _where_there() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno != errno.EADDRNOTAVAIL:
+        if error.errno not in _NOT_HERE:
             raise

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.concurrency import run_in_threadpool
 
 from attachd.page.app import build_app
+from attachd.page.connections import BACKLOG, CONNECTIONS, Connection
 from attachd.page.listening import Listen, bound
 from attachd.page.source import Source
 
@@ -19,9 +20,6 @@ RETRY_SECONDS = 5.0
 
 GRACEFUL_SECONDS = 1
 """What a request under way is left when the page ends or moves."""
-
-CONNECTIONS = 64
-"""More at once are answered with 503: a page that is asked too much must not slow down deliveries."""
 
 
 class StatusPage:
@@ -118,15 +116,16 @@ def _warm(source: Source, listen: Listen) -> uvicorn.Server:
     config = uvicorn.Config(
         build_app(source, listen),
         log_config=None,  # else uvicorn would set up our logging
-        log_level="warning",
+        log_level="error",  # its warnings are about what strangers send, a line for each request
         access_log=False,
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=CONNECTIONS,
+        backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS + 1,  # requests under way; of connections there are fewer
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
     config.load()
