@@ -1,8 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 
+from attachd.config.load import load
 from attachd.config.search import NoConfig, absolute, default_ledger, find_config
+from attachd.errors import ConfigError
 
 
 def test_the_command_line_wins_over_the_environment(tmp_path):
@@ -48,3 +51,11 @@ def test_the_same_file_by_another_spelling_has_the_same_ledger():
     assert default_ledger(absolute(Path("/etc/ssl/../attachd/rules.yaml"))) == Path(
         "/var/lib/attachd/attachd.db"
     )
+
+
+def test_a_pipe_that_nobody_writes_to_is_an_empty_file(tmp_path):
+    """A reload that waited for it would stand still until the watchdog ends the service."""
+    os.mkfifo(tmp_path / "rules.yaml")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "rules.yaml")
+    assert [problem.what for problem in caught.value.problems] == ["the file is empty"]

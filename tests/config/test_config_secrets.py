@@ -1,3 +1,5 @@
+import os
+import subprocess
 import traceback
 from pathlib import Path
 
@@ -31,6 +33,7 @@ def test_a_secret_is_read_from_each_place(tmp_path):
         ("env", "T", {}, "environment variable T is not set"),
         ("env", "T", {"T": ""}, "the secret from environment variable T is empty"),
         ("env", "T", {"T": "\n"}, "the secret from environment variable T is empty"),
+        ("env", "T", {"T": "  \n"}, "the secret from environment variable T is empty"),
         ("env", "T", {"T": f"{CANARY}\n\n"}, "the secret from environment variable T has characters"),
         ("env", "T", {"T": f"{CANARY}\u00e9"}, "the secret from environment variable T has characters"),
         ("file", "/no/such", {}, "cannot read the secret file /no/such: No such file or directory"),
@@ -58,6 +61,19 @@ def test_a_secret_file_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe" + CANARY.encode())
     with pytest.raises(UserError, match="is not UTF-8"):
         read_secret(ref("file", path), {})
+
+
+def test_a_secret_from_a_pipe_that_nobody_writes_to_is_empty(tmp_path):
+    """It is not waited for: a service that did could not even be stopped."""
+    os.mkfifo(tmp_path / "token")
+    with pytest.raises(UserError, match="is empty"):
+        read_secret(ref("file", tmp_path / "token"), {})
+
+
+def test_a_secret_may_come_from_a_pipe(tmp_path):
+    """As from bash's `<(…)`: whoever writes to it may take a while."""
+    with subprocess.Popen(["sh", "-c", "sleep 0.2; echo s3cret"], stdout=subprocess.PIPE) as writer:
+        assert read_secret(ref("file", f"/dev/fd/{writer.stdout.fileno()}"), {}) == "s3cret"
 
 
 def test_a_plain_secret_is_a_warning(problems, good):

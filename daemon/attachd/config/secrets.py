@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attachd.config.context import Context
 from attachd.config.document import SecretTable
+from attachd.config.files import open_at_once
 from attachd.config.wording import Location
 from attachd.core.settings import DestinationSettings, SecretRef
 from attachd.errors import UserError
@@ -42,7 +43,7 @@ def read_secret(ref: SecretRef, environ: Mapping[str, str] = os.environ) -> str:
     secret = _raw_secret(ref, environ)
     secret = secret.removesuffix("\n").removesuffix("\r")
     place = _place(ref)
-    if not secret:
+    if not secret.strip():
         raise UserError(f"the secret from {place} is empty", hint=_remedy(ref))
     if not secret.isprintable() or not secret.isascii():
         raise UserError(
@@ -88,7 +89,7 @@ def _raw_secret(ref: SecretRef, environ: Mapping[str, str]) -> str:
 
 def _read_file(path: Path, ref: SecretRef) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_at_once(path) as stream:
             return stream.read(_LARGEST).decode("utf-8")
     except OSError as error:
         raise UserError(f"cannot read the secret file {path}: {error.strerror}", hint=_remedy(ref)) from error

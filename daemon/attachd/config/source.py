@@ -11,6 +11,7 @@ import yaml
 from yaml.error import Mark, MarkedYAMLError
 from yaml.reader import ReaderError
 
+from attachd.config.files import open_at_once
 from attachd.config.search import NoConfig
 from attachd.errors import Problem
 
@@ -41,7 +42,7 @@ def read(path: Path) -> Source:
         NotYaml: it is too large or not UTF-8.
     """
     try:
-        with path.open("rb") as stream:
+        with open_at_once(path) as stream:
             data = stream.read(LARGEST_FILE + 1)
             mode = path.stat().st_mode
     except (OSError, ValueError) as error:
