@@ -103,6 +103,7 @@ GROUPED = frozenset(
         "marker_left",
         "folder_stalled",
         "hints_overflowed",
+        "notify_failed",
         "token_not_renewed",
         "schema_not_shown",
         "created_without_metadata",
@@ -115,4 +116,4 @@ GROUPED = frozenset(
         "after_action_failed_by_a_bug",
     }
 )
-"""Trouble that may meet thousands of files at once: see `log_repeats`. Whatever was done is never grouped."""
+"""Trouble that may come thousands of times over: see `log_repeats`. Whatever was done is never grouped."""

@@ -10,6 +10,7 @@ from attachd import logs
 from attachd.log_events import GROUPED, MEANINGS
 from attachd.log_repeats import MOST_GROUPS, WINDOW_SECONDS, Repeats
 from attachd.logs import configure, tell_repeated
+from attachd.service.notify import notify
 
 
 @pytest.fixture(autouse=True)
@@ -161,3 +162,15 @@ def test_debug_shows_every_line():
     for _ in range(3):
         structlog.get_logger("attachd").warning("delivery_held", why="refused")
     assert len(stream.getvalue().splitlines()) == 3
+
+
+def test_a_manager_that_does_not_listen_is_no_line_a_second(monkeypatch, tmp_path):
+    """It is told of every second, and may never come to listen: as where a container inherits its socket."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    stream = io.StringIO()
+    configure("info", "json", stream)
+    for _ in range(5):
+        notify("WATCHDOG=1")
+    tell_repeated(at_once=True)
+    first, rest = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["event"], rest["event"], rest["times"]) == ("notify_failed", "repeated", 4)

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -122,6 +124,27 @@ def test_a_rules_file_that_is_gone_changes_nothing(bench, reloads):
     reloads.hup("reload_refused")
     bench.put("st/2/a.png", b"by the old rules")
     bench.wait_until(lambda: len(bench.simulator.attachments) == 1, "attached by the old rules")
+    assert bench.stop(reloads.service) == 0
+
+
+def test_a_reload_while_the_ledger_cannot_be_written_changes_nothing(bench, reloads):
+    """A new folder has to be written down, and the disk may be full just then: the service goes on."""
+    driver = bench.directory / "driver.py"
+    driver.write_text(
+        "import attachd.ledger.connection as c\nc.BUSY_SECONDS = 0.2\n"
+        "from attachd.cli.main import main\nmain()\n"
+    )
+    reloads.service = bench.start(driver)
+    bench.wait_until(lambda: "scan_finished" in bench.log() and reloads.status()["running"], "started")
+    (bench.directory / "other").mkdir()
+    reloads.edit(("  - path: drop\n", "  - path: [drop, other]\n"))
+    with closing(sqlite3.connect(bench.directory / "attachd.db", isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        reloads.hup("reload_refused")
+        blocker.execute("ROLLBACK")
+    reloads.hup("reloaded")
+    bench.put("st/2/a.png", b"goes on")
+    bench.wait_until(lambda: len(bench.simulator.attachments) == 1, "attached")
     assert bench.stop(reloads.service) == 0
 
 

@@ -144,6 +144,16 @@ def test_a_line_break_in_a_path_ends_no_assignment(manager):
     assert manager.heard() == [["STATUS=folder /srv/a READY=1: out"]]
 
 
+def test_words_that_are_too_long_never_cost_the_message(manager):
+    """A hundred folders may be out at once, and systemd ignores a message of more than 4096 bytes."""
+    notify("READY=1", f"STATUS={'folder /srv/прибор: out; ' * 120}")
+    ready, status = manager.heard()[0]
+    assert ready == "READY=1"
+    assert status.startswith("STATUS=folder /srv/прибор: out; ")
+    assert status.endswith(" …")
+    assert len(f"{ready}\n{status}".encode()) < 4096
+
+
 def test_the_status_line_says_all_is_well():
     """Singular and plural, and nothing else where nothing waits."""
     assert standing(facts([WELL], [ION]), {}) == "watching 1 folder for 1 destination"

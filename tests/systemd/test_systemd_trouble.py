@@ -122,6 +122,18 @@ def test_a_folder_that_is_away_is_in_the_status_line(service, wait_until):
     wait_until(lambda: service.states().get("st-1/42/back.jpg") == "done", "attached")
 
 
+def test_many_folders_that_are_away_are_no_reason_not_to_start(service):
+    """A mount with a hundred folders is not there yet: what is said of them never costs the READY."""
+    service.run("cp -p /etc/attachd/rules.yaml /root/rules.before")
+    away = ", ".join(f"/srv/inspection/area-{number}" for number in range(100))
+    try:
+        service.run(f"sed -i 's|path: /srv/inspection|path: [{away}]|' /etc/attachd/rules.yaml")
+        service.run("systemctl restart attachd")
+        assert "folder /srv/inspection/area-0: " in service.property("StatusText")
+    finally:
+        service.run("cp -p /root/rules.before /etc/attachd/rules.yaml; systemctl restart attachd")
+
+
 def test_the_unit_starts_after_its_mount_and_stops_with_it(service, wait_until):
     """RequiresMountsFor= in a drop-in mounts the share at the start; attachd stops with it."""
     mount = "[Mount]\nWhat=tmpfs\nWhere=/srv/share\nType=tmpfs\n"

@@ -8,6 +8,9 @@ import structlog
 
 log = structlog.get_logger("attachd")
 
+_LONGEST = 2048
+"""Bytes of an assignment: systemd ignores a message of more than 4096 as a whole, with a `READY=1` in it."""
+
 
 def notify(*assignments: str) -> None:
     """Send assignments such as `READY=1` or `STATUS=…` to the service manager.
@@ -19,13 +22,21 @@ def notify(*assignments: str) -> None:
         return
     if address.startswith("@"):  # the abstract namespace of unix(7)
         address = "\0" + address[1:]
-    lines = [each.replace("\n", " ") for each in assignments]  # a path may have one; it ends an assignment
+    message = b"\n".join(_fitting(each) for each in assignments)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
             manager.connect(address)
-            manager.sendall("\n".join(lines).encode(errors="backslashreplace"))
+            manager.sendall(message)
     except OSError as error:
         log.warning("notify_failed", why=str(error))
+
+
+def _fitting(assignment: str) -> bytes:
+    line = assignment.replace("\n", " ")  # a path may have one; it ends an assignment
+    encoded = line.encode(errors="backslashreplace")
+    if len(encoded) <= _LONGEST:
+        return encoded
+    return encoded[: _LONGEST - 4].decode(errors="ignore").encode() + " …".encode()  # whole characters only
 
 
 def extended(seconds: float) -> str:

@@ -61,6 +61,7 @@ def reload(rooms: Rooms, before: RulesState) -> RulesState:
         _refuse_other_ledger(before.settings, settings)
         tokens = read_tokens(settings, os.environ)
         listen = read_listen(settings, os.environ)
+        records = open_folders(settings, rooms.wiring)  # the one step that needs the ledger
     except ConfigError as error:
         return replace(before, detail=_refused(before, now, format_problems(error)))
     except UserError as error:
@@ -68,7 +69,7 @@ def reload(rooms: Rooms, before: RulesState) -> RulesState:
     for line in format_problems(warnings, settings.file):
         log.warning("rules_warning", problem=line)
     _set_up_log(before.settings, settings)
-    _put_in_force(rooms, before.settings, settings, tokens)
+    _put_in_force(rooms, before.settings, settings, tokens, records)
     return RulesState(settings=settings, loaded_at=now, listen=listen)
 
 
@@ -107,8 +108,13 @@ def _set_up_log(before: Settings, after: Settings) -> None:
         configure(*new)
 
 
-def _put_in_force(rooms: Rooms, before: Settings, after: Settings, tokens: Mapping[str, TokenSource]) -> None:
-    records = open_folders(after, rooms.wiring)
+def _put_in_force(
+    rooms: Rooms,
+    before: Settings,
+    after: Settings,
+    tokens: Mapping[str, TokenSource],
+    records: Sequence[FolderRecord],
+) -> None:
     rooms.intake.rule_by(rulings_of(after, records))
     begin_judging(rooms, after, "reload")
     accounts = _change_accounts(rooms, before.destinations, after.destinations, tokens)
