@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -120,6 +121,32 @@ def test_a_large_transfer_that_a_stop_cut_off_is_sent_anew(service, slow, simula
     assert simulator.call_counts["open"] == opened + 2
     (attachment,) = [each for each in simulator.attachments if each.filename == "cut.jpg"]
     assert attachment.sha256 == hash_of_large(GIB)
+
+
+@pytest.fixture
+def page(service, wait_until):
+    """Give the address of a page; the rules are put back at the end."""
+    service.run(f"cp -p {RULES} /root/rules.before")
+    service.run(f"sed -i 's|^version: 1|&\\nservice: {{status: \"127.0.0.1:0\"}}|' {RULES}")
+    service.run("systemctl reload attachd")
+    found = wait_until_found(service, wait_until, r"page_ready address='([\d.:]+)'")
+    yield found
+    service.run(f"cp -p /root/rules.before {RULES}; systemctl reload attachd")
+
+
+def wait_until_found(service, wait_until, pattern):
+    wait_until(lambda: re.search(pattern, service.journal()), pattern)
+    return re.findall(pattern, service.journal())[-1]
+
+
+def test_the_machine_and_the_process_are_seen_under_the_unit(service, page):
+    """The hardening hides neither the numbers of the process nor the limit of watches."""
+    ask = f"import urllib.request; print(urllib.request.urlopen('http://{page}/metrics').read().decode())"
+    text = service.run(f'python3 -c "{ask}"').stdout
+    for name in ("process_open_fds", "process_resident_memory_bytes", "process_start_time_seconds"):
+        assert f"\n{name} " in text
+    (folder,) = json.loads(service.run("attachd status --json").stdout)["folders"]
+    assert folder["watch_limit"] > 0
 
 
 @pytest.fixture
