@@ -312,7 +312,9 @@ def test_a_proxy_that_refuses_the_tunnel(transport, server):
     assert "tunnel connection failed: 501" in caught.value.message
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1", "nonsense", "http://me:pass[word@127.0.0.1:1", "http://me:password@"]
+)
 def test_other_proxies_are_a_matter_of_configuration(transport, proxy):
     """Only HTTP proxies can be used; others are said to be unusable before anything is sent."""
     with pytest.raises(Fault) as caught:

@@ -19,6 +19,7 @@ from urllib.request import getproxies
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL
+from requests.utils import select_proxy
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -133,12 +134,22 @@ class Line(HTTPAdapter):
         """
         _call.begun = False
         _call.send_timeout = timeouts[1]
+        proxy = select_proxy(str(request.url), dict(proxies))
+        if proxy is not None and not _names_host(proxy):  # requests fails by other errors
+            raise InvalidProxyURL("the proxy's URL names no host")
         return self.send(request, stream=True, timeout=timeouts, verify=verify, proxies=dict(proxies))
 
     @staticmethod
     def was_begun() -> bool:
         """Say whether any byte of this thread's last request may have left."""
         return _call.begun
+
+
+def _names_host(proxy: str) -> bool:
+    try:
+        return bool(urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname)
+    except ValueError:
+        return False
 
 
 class Proxies:
