@@ -24,10 +24,12 @@ from attachd.printable import safe_text, without_secrets
 
 log = structlog.get_logger("attachd")
 
-_SIGNED_QUERY = re.compile(r"(?i)(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
+_SIGNED_QUERY = re.compile(r"(?i)((?:https?://|\burl: /)[^\s\"'<>?]*)\?[^\s\"'<>]*")
+_USER = re.compile(r"(?i)\b(https?://)[^\s/@\"'<>]+@")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|authorization\W{1,4}(?:token|basic)?)\s*[A-Za-z0-9._~+/=-]{8,}")
 _SIGNATURE = re.compile(
-    r"(?i)\b(x-amz-(?:signature|credential|security-token)|signature|access_token|client_secret)=[^&\s\"'<>]+"
+    r"(?i)\b(x-(?:amz|goog)-(?:signature|credential|security-token)|signature|(?<=[?&])sig|awsaccesskeyid"
+    r"|access_token|refresh_token|client_secret)=[^&\s\"'<>]+"
 )
 _SYSLOG_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _SILENT = ("watchdog", "fsevents")  # what they lose the folder tells; urllib3 is silenced where it is used
@@ -171,11 +173,11 @@ def _group(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 
 def redact(text: str) -> str:
-    """Take the query of every URL, every authorization value and every known secret out of a text.
+    """Take user and query of every URL, every authorization value and every known secret out of a text.
 
     A URL may stand there without its host, as in urllib3's errors: what makes it a key goes all the same.
     """
-    text = _SIGNED_QUERY.sub(r"\1?***", without_secrets(text))
+    text = _USER.sub(r"\1***@", _SIGNED_QUERY.sub(r"\1?***", without_secrets(text)))
     return _SIGNATURE.sub(r"\1=***", _AUTHORIZATION.sub(r"\1 ***", text))
 
 

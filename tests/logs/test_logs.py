@@ -21,7 +21,10 @@ def test_signed_urls_lose_their_query():
     ("text", "shown"),
     [
         ("HTTPS://S3.EXAMPLE/k?X-AMZ-SIGNATURE=abc", "HTTPS://S3.EXAMPLE/k?***"),
-        ("with url: /k?X-Amz-Signature=abc&part=1", "with url: /k?X-Amz-Signature=***&part=1"),
+        ("with url: /k?sv=2&sig=abc%3D (Caused by", "with url: /k?*** (Caused by"),
+        ('"PUT /k?X-Amz-Signature=abc&part=1 HTTP/1.1"', '"PUT /k?X-Amz-Signature=***&part=1 HTTP/1.1"'),
+        ("PUT /k?se=3&sig=abc&sr=b", "PUT /k?se=3&sig=***&sr=b"),
+        ("x-goog-credential=me%2Fauto&x=1", "x-goog-credential=***&x=1"),
         ("x-amz-security-token=abc/d+e==", "x-amz-security-token=***"),
         ("client_secret=abc&grant_type=x", "client_secret=***&grant_type=x"),
         ("signature='none'", "signature='none'"),
@@ -30,6 +33,12 @@ def test_signed_urls_lose_their_query():
 def test_what_makes_a_url_a_key_goes_without_its_host_too(text, shown):
     """Errors of libraries have a URL in parts; other words stay as they are."""
     assert redact(text) == shown
+
+
+def test_who_signs_in_at_a_proxy_is_not_shown():
+    """A URL may hold a name and a password; an address of mail is none."""
+    assert redact("no proxy at http://me:p%40ss@proxy:3128/") == "no proxy at http://***@proxy:3128/"
+    assert redact("https://host/@me and me@host.example") == "https://host/@me and me@host.example"
 
 
 def test_authorization_values_are_stars():
