@@ -178,6 +178,15 @@ def test_a_shell_can_complete(project, attachd):
     assert attachd(COMP_WORDS="attachd nonsense --j", **asked).err == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "word"), [("-c ru", 2), ("check --config ru", 3), ("explain ru", 2), ("verify ru", 2)]
+)
+def test_a_shell_completes_names_of_files(attachd, line, word):
+    """Where a file is asked for, the shell is told to complete one: else it would do less than without us."""
+    asked = {"_ATTACHD_COMPLETE": "bash_complete", "COMP_WORDS": f"attachd {line}", "COMP_CWORD": str(word)}
+    assert attachd(**asked).out == "file,ru\n"
+
+
 def test_config_may_stand_behind_the_command(tmp_path):
     """`attachd check -c FILE` is the same as `attachd -c FILE check`."""
     missing = tmp_path / "nowhere.yaml"

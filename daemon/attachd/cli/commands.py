@@ -1,10 +1,14 @@
 """The list of commands. Each one's module is imported only when it is asked for, so `--help` is quick."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from attachd.core.sentences import did_you_mean
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": ("attachd.cli.run", "Run the service in the foreground; --once: one scan, deliver, end."),
@@ -30,6 +34,14 @@ WITHOUT_RULES = frozenset({"simulator", "demo", "schema"})
 """Commands that read no rules.yaml of anybody's."""
 
 CONFIG = ("-c", "--config")
+
+
+def complete_path(ctx: click.Context, parameter: click.Parameter, begun: str) -> "list[CompletionItem]":
+    """Let the shell complete the name of a file: where nothing is given, it completes none either."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only where a shell asks
+
+    del ctx, parameter
+    return [CompletionItem(begun, type="file")]
 
 
 class Commands(click.Group):
@@ -69,6 +81,7 @@ def _taking_config(command: click.Command) -> click.Command:
         behind = click.Option(
             CONFIG,
             metavar="FILE",
+            shell_complete=complete_path,
             expose_value=False,
             callback=_remember_config,
             help="rules.yaml to use; may stand before the command as well.",

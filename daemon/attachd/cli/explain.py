@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from attachd.cli.commands import complete_path
 from attachd.cli.locating import Located, facts_of, locate, noise_in
 from attachd.cli.opening import read_settings
 from attachd.cli.output import write, write_json
@@ -41,7 +42,7 @@ class Explained:
 
 
 @click.command("explain")
-@click.argument("paths", metavar="PATH…", nargs=-1, required=True)
+@click.argument("paths", metavar="PATH…", nargs=-1, required=True, shell_complete=complete_path)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def command(ctx: click.Context, *, paths: tuple[str, ...], as_json: bool) -> int:

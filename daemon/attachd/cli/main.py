@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from attachd import __version__
-from attachd.cli.commands import Commands
+from attachd.cli.commands import Commands, complete_path
 from attachd.cli.output import complain
 from attachd.core.paths import escape
 from attachd.errors import ConfigError, UserError
@@ -30,6 +30,7 @@ INTERRUPTED = 130  # what a shell reports for a command that SIGINT ended
     "-c",
     "--config",
     metavar="FILE",
+    shell_complete=complete_path,
     help="rules.yaml to use; else $ATTACHD_CONFIG, ./rules.yaml, /etc/attachd/rules.yaml.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from attachd.cli.commands import complete_path
 from attachd.cli.locating import Located, locate
 from attachd.cli.opening import config_file, has_ledger
 from attachd.cli.output import complain, write, write_json_array
@@ -28,7 +29,7 @@ NOWHERE = "it is neither in the ledger nor on disk: `attachd list` shows what is
 
 
 @click.command("verify")
-@click.argument("paths", metavar="[PATH]…", nargs=-1)
+@click.argument("paths", metavar="[PATH]…", nargs=-1, shell_complete=complete_path)
 @click.option("--content", is_flag=True, help="Fetch every attachment and hash it, and the file as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
