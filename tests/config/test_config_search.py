@@ -28,6 +28,16 @@ def test_a_file_that_was_asked_for_is_not_replaced_by_another(tmp_path, given, e
     assert caught.value.exit_code == 78
 
 
+@pytest.mark.parametrize(
+    ("given", "says"), [("/etc", "/etc: it is a directory"), ("/" + 5000 * "a", "too long")]
+)
+def test_what_can_be_no_file_is_said_as_such(tmp_path, given, says):
+    """Both are mistakes in the command line or the environment, and none of attachd."""
+    with pytest.raises(NoConfig) as caught:
+        find_config(given, {}, tmp_path)
+    assert says in caught.value.message
+
+
 @pytest.mark.skipif(Path("/etc/attachd/rules.yaml").exists(), reason="attachd is set up on this machine")
 def test_nothing_found_says_where_was_looked(tmp_path):
     """Both usual places are named, and the two ways to name another."""

@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from sqlite_utils import Migrations
 from attachd.core.states import TRANSITIONS
 from attachd.errors import LedgerError, LedgerTooNew
 from attachd.ledger import connection, schema
-from attachd.ledger.connection import require_sqlite
+from attachd.ledger.connection import is_begun, require_sqlite
 from attachd.ledger.faults import explain
 from attachd.ledger.reports import Reports
 from attachd.ledger.schema import MIGRATION_NAMES, MIGRATIONS
@@ -157,6 +158,14 @@ class TestOpening:
         """A directory is no ledger."""
         with pytest.raises(LedgerError, match="is a directory"):
             SqliteLedger.open(str(tmp_path), create=True)
+
+    @pytest.mark.parametrize("opening", [lambda path: SqliteLedger.open(path, create=True), Reports.open])
+    def test_pipe_in_its_place_is_said(self, path, opening):
+        """SQLite would wait for somebody who writes into it, and no signal ends that."""
+        os.mkfifo(path)
+        assert is_begun(path)
+        with pytest.raises(LedgerError, match="it is a pipe"):
+            opening(path)
 
     def test_file_that_cannot_be_opened_is_said(self, tmp_path):
         """SQLite's refusal comes with our words and a hint."""

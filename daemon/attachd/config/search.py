@@ -60,16 +60,17 @@ def _is_there(path: Path) -> bool:
     """Say whether something can be read there: a file, or the pipe of a shell's `<(…)`.
 
     Raises:
-        NoConfig: its directory is closed to us, so that nobody can say.
+        NoConfig: its directory is closed to us, or the system takes no such name, so that nobody can say.
     """
     try:
         return path.exists() and not path.is_dir()
-    except PermissionError as error:
+    except OSError as error:
         hint = "it and its directory must be readable for the user that attachd runs as"
         raise NoConfig(f"{path}: {error.strerror}", hint=hint) from error
 
 
 def _asked_for(path: Path, source: str) -> Path:
     if not _is_there(path):
-        raise NoConfig(f"{path}: no such file, named by {source}", hint="check the path")
+        problem = "it is a directory" if path.is_dir() else "no such file"
+        raise NoConfig(f"{path}: {problem}, named by {source}", hint="check the path")
     return absolute(path)

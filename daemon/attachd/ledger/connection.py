@@ -115,6 +115,8 @@ def connect(path: str, mode: str) -> sqlite3.Connection:
     `mode` is as in SQLite's URIs, `ro`, `rw` or `rwc`, or `immutable`: read a file that nobody writes,
     without the files beside it that even a reader of a ledger would have to make.
     """
+    if Path(path).is_fifo():
+        raise sqlite3.OperationalError("it is a pipe")  # SQLite would wait for a writer, past every signal
     how = "immutable=1" if mode == "immutable" else f"mode={mode}"
     # Not tied to its thread: a connection is handed on, but never used by two threads at once.
     connection = sqlite3.connect(
