@@ -55,6 +55,15 @@ def test_another_result_supersedes_and_adds(state, other):
     assert not change.unmatched
 
 
+@pytest.mark.parametrize("state", UNDELIVERED)
+def test_what_is_not_whole_for_another_rule_is_parked(state):
+    """Nothing of it is left, not even what had no destination any more: the other rule takes over later."""
+    judgement = replace(judged(destinations=("other",)), is_parked=True)
+    change = replan([delivery(state=state)], judgement)
+    assert change.superseded == {1: "other rules: another one takes the file, once it is whole for that one"}
+    assert (change.unmatched, dict(change.held), list(change.added)) == (True, {}, [])
+
+
 @pytest.mark.parametrize("state", SETTLED)
 def test_what_is_settled_is_never_judged(state):
     """Neither superseded nor replaced, whatever the rules say now."""

@@ -83,6 +83,31 @@ def test_what_no_rule_took_has_to_be_whole_for_a_new_one(bench):
     assert bench.stop(process) == 0
 
 
+def test_what_another_rule_takes_over_has_to_be_whole_for_it(bench):
+    """Held by a typo it is judged anew: the rule that takes it now waits for its marker."""
+    wrong = bench.rules.read_text().replace('{run: "{run}"}', '{run: "90000{run}"}', 1)
+    bench.rules.write_text(wrong)
+    bench.put("run-21-a.pdf", PDF)
+    process = bench.start()
+    bench.wait_until(lambda: bench.states() == {"run-21-a.pdf": "held"}, "it is held")
+    rule = """    rules:
+      - name: marked
+        match: "run-{run:int}-*.pdf"
+        to: ion
+        target: {run: "{run}"}
+        complete: {marker: "{file}.done"}
+"""
+    bench.rules.write_text(wrong.replace("    rules:\n", rule, 1))
+    process.send_signal(1)
+    (parked,) = bench.wait_until(lambda: bench.list("--state", "parked"), "it is parked")
+    assert "marker" in parked["error"]["message"]
+    bench.put("run-21-a.pdf.done", b"")
+    bench.wait_until(lambda: len(bench.attached()) == 1, "it is attached")
+    assert bench.stop(process) == 0
+    assert sorted(row["state"] for row in bench.list()) == ["done", "superseded"]
+    assert bench.attached()[0][:3] == ("run-21-a.pdf", "run", 2_000_021)
+
+
 def test_what_is_ignored_by_now_needs_nobody(bench):
     """The hint of a pipe says so; what rules took nothing of is forgotten as well, by `run --once` too."""
     os.mkfifo(bench.drop / "pipe")

@@ -26,6 +26,7 @@ class Judgement:
         after: what becomes of the file once it is attached everywhere.
         destinations: the names of those in rules.yaml.
         folder_is_known: False where the file's folder is not in rules.yaml any more.
+        is_parked: a rule takes the file, which is not whole for it: nothing is planned, `reason` says why.
     """
 
     planned: Sequence[PlannedDelivery] = ()
@@ -33,6 +34,7 @@ class Judgement:
     after: PlannedAfter | None = None
     destinations: Collection[str] = ()
     folder_is_known: bool = True
+    is_parked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Replan:
         released: held for a reason that rules.yaml has put right.
         counted: held because their path has too many versions, with the limit as it is now.
         added: what is wanted and not there.
-        unmatched: no delivery of the file is left: no rule takes it.
+        unmatched: no delivery of the file is left: no rule takes it, or it is parked.
     """
 
     superseded: Mapping[int, str] = field(default_factory=dict)
@@ -78,7 +80,8 @@ def replan(deliveries: Sequence[Delivery], judgement: Judgement) -> Replan:
             wanted.remove(plan)
     stays = [each for each in deliveries if each not in judged and each.state is not State.SUPERSEDED]
     added = [plan for plan in wanted if not any(_stands_for(each, plan) for each in stays)] if judged else []
-    lost = [each for each in others if each.destination not in judgement.destinations and not added]
+    is_taken_over = bool(added) or judgement.is_parked
+    lost = [each for each in others if each.destination not in judgement.destinations and not is_taken_over]
     replaced = [each for each in others if each not in lost]
     return Replan(
         superseded={each.id: _why(judgement, added) for each in replaced},
@@ -134,6 +137,8 @@ def _why(judgement: Judgement, added: Sequence[PlannedDelivery]) -> str:
     if added:
         names = " and ".join(quoted(plan.rule) for plan in added)
         return f"other rules: by {names} another delivery takes over"
+    if judgement.is_parked:
+        return "other rules: another one takes the file, once it is whole for that one"
     if judgement.planned:
         return "other rules: its rule does not take the file any more"
     because = f" ({judgement.reason.message})" if judgement.reason else ""

@@ -187,7 +187,7 @@ class _Writing:
                 folder_id=version.folder_id,
                 path=version.path,
                 signs=version.signs,
-                standing=Standing.UNMATCHED if change.unmatched else Standing.MATCHED,
+                standing=_standing(change, judgement),
                 reason=judgement.reason if change.unmatched else None,
                 planned=change.added,
             ),
@@ -199,9 +199,10 @@ class _Writing:
             self.outcome.destinations.add(plan.destination)
         afters.plan(self.connection, version.folder_id, key, judgement.after, self.at)
         self.outcome.added += len(wanted.planned)
-        if wanted.standing is Standing.UNMATCHED:
+        if change.unmatched:
             files.leave(self.connection, key, wanted, self.at)
-            self.outcome.unmatched += 1
+            self.outcome.unmatched += wanted.standing is Standing.UNMATCHED
+            self.outcome.parked += wanted.standing is Standing.PARKED
 
     def _release(self, place: tuple[int, str], change: Replan) -> None:
         versions = files.versions_of(self.connection, place) if change.counted else 0
@@ -218,3 +219,9 @@ class _Writing:
             return False
         change = Change(to=to, at=self.at, by=self.by, detail=detail, error=error)
         return move(self.connection, start, change, keep_bytes=row["elder_id"] is None)
+
+
+def _standing(change: Replan, judgement: Judgement) -> Standing:
+    if not change.unmatched:
+        return Standing.MATCHED
+    return Standing.PARKED if judgement.is_parked else Standing.UNMATCHED

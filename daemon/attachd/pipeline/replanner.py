@@ -19,7 +19,7 @@ from attachd.core.heart import Heart
 from attachd.core.paths import escape
 from attachd.core.protocols import Clock, Files, NewVersion
 from attachd.core.replanning import Judgement, replan
-from attachd.core.wholeness import Demands, not_complete
+from attachd.core.wholeness import Complete, Demands, not_complete
 from attachd.errors import FileError, LedgerError
 from attachd.model import Delivery, ErrorInfo, FileVersion, FolderRecord, Standing, State, Withheld
 from attachd.pipeline.judging import FolderRules, Ruling, Rulings
@@ -216,6 +216,8 @@ class Replanner:
         for file in page:
             self._active |= {each.id for each in file.deliveries if each.state is State.ACTIVE}
             judgement = self._judgement(wanted, file.version)
+            if judgement is not None:
+                judgement = self._if_whole(wanted, file, judgement)
             if judgement is not None and not replan(file.deliveries, judgement).is_nothing:
                 changed.append((file.version, judgement))
         if changed:
@@ -252,6 +254,28 @@ class Replanner:
             after=ruling.after,
             destinations=wanted.destinations,
         )
+
+    def _if_whole(self, wanted: Pass, file: Undelivered, judgement: Judgement) -> Judgement:
+        """Have a file parked that another rule takes over, where it is not whole for that one.
+
+        Only what is asked beyond the usual counts: that the file has its end was seen when it settled.
+        """
+        version, rules = file.version, {each.rule for each in file.deliveries}
+        added = replan(file.deliveries, judgement).added
+        parked = replace(judgement, planned=(), after=None, is_parked=True)
+        if (
+            not added
+            or rules & {plan.rule for plan in added}
+            or not replan(file.deliveries, parked).unmatched
+        ):
+            return judgement
+        folder = wanted.rulings.folders[version.folder_id]
+        demands = Demands(folder.rules)
+        demand = demands.of(version.path)
+        if demand is None or demand.complete == Complete():
+            return judgement
+        reason = self._not_complete(folder, version, demands)
+        return judgement if reason is None else replace(parked, reason=reason)
 
     def _match(self, wanted: Pass, folder: FolderRules, versions: Sequence[FileVersion]) -> None:
         """Take up what a rule takes now; what is noise or a marker by now is left to its folder's scan."""
