@@ -86,9 +86,10 @@ def test_what_marks_no_file_that_a_rule_takes_is_a_file_of_its_own():
 
 
 def test_a_marker_with_a_stem_alone_marks_what_the_patterns_name():
-    """The file's suffix is not in its marker's name."""
+    """The file's suffix is not in its marker's name; cameras write it in capitals."""
     demands = Demands([marked("photos/*.{jpg|png}", "{stem}.xml"), Rule("**/*.xml")])
-    assert demands.marked_by("photos/a.xml") == ("photos/a.jpg", "photos/a.png")
+    found = ("photos/a.jpg", "photos/a.JPG", "photos/a.png", "photos/a.PNG")
+    assert demands.marked_by("photos/a.xml") == found
     assert not demands.is_marker("reports/a.xml")
 
 
@@ -220,5 +221,5 @@ def test_many_unfinished_files_do_not_keep_new_ones_out():
 def test_a_name_that_stands_twice_in_a_marker_is_the_same_name():
     """Another one makes it a file of its own."""
     demands = Demands([marked("*.jpg", "{stem}-{stem}.ok")])
-    assert demands.marked_by("a-a.ok") == ("a.jpg",)
+    assert demands.marked_by("a-a.ok") == ("a.jpg", "a.JPG")
     assert not demands.is_marker("a-b.ok")

@@ -153,11 +153,15 @@ class _Marker:
 
     @cached_property
     def _suffixes(self) -> tuple[str, ...]:
-        """Give suffixes of the rule's files: words in its patterns' last segments, and what these take."""
+        """Give suffixes of the rule's files: words in its patterns' last segments, and what these take.
+
+        In small and in capital letters too: cameras write `.JPG` where the rule has `.jpg`.
+        """
         patterns = self._rule.patterns
         words = (word for each in patterns for word in _WORD.findall(each.text.rpartition("/")[2]))
         spelled = (suffix for each in patterns for suffix in suffixes(each))
-        return tuple(dict.fromkeys((*words, *spelled, "x")))
+        found = (*words, *spelled, "x")
+        return tuple(dict.fromkeys(case for each in found for case in (each, each.lower(), each.upper())))
 
     def candidates(self, path: str) -> Iterator[str]:
         directory, slash, name = path.rpartition("/")
