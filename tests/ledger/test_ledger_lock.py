@@ -1,6 +1,9 @@
 import fcntl
+import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Timer
@@ -59,6 +62,25 @@ class TestLock:
         keeper.wait()
         assert holder_of(path) is None
         LedgerLock.acquire(path, HOLDER).release()
+
+    def test_what_a_killed_service_was_just_starting_is_waited_for(self, path):
+        """It has the lock until it begins: an instant, in which a start comes through."""
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        Path(path).touch()
+        left = LedgerLock.acquire(path, replace(HOLDER, pid=ended.pid, host=socket.gethostname()))
+        timer = Timer(0.2, left.release)
+        timer.start()
+        LedgerLock.acquire(path, HOLDER).release()
+        timer.join()
+
+    def test_a_service_that_lives_on_this_machine_is_named_at_once(self, path):
+        """It is no remnant, and is not waited for."""
+        Path(path).touch()
+        lock = LedgerLock.acquire(path, replace(HOLDER, pid=os.getpid(), host=socket.gethostname()))
+        with pytest.raises(LedgerInUse, match=f"process {os.getpid()}"):
+            LedgerLock.acquire(path, HOLDER)
+        lock.release()
 
     def test_child_programs_do_not_keep_the_lock(self, path):
         """The descriptor is closed on exec."""

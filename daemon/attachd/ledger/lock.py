@@ -4,9 +4,11 @@ flock(2) ends with the process, however that ends, so a service that was killed 
 running. The content of the file only says who had the lock last.
 """
 
+import errno
 import fcntl
 import json
 import os
+import socket
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -133,12 +135,23 @@ def _lock_exclusively(descriptor: int, ledger_path: str) -> None:
     for _ in range(_TRIES):
         if _try(descriptor, fcntl.LOCK_EX):
             return
-        if not _try(descriptor, fcntl.LOCK_SH):
-            raise _in_use(descriptor, ledger_path)
-        # Only `holder_of` locks it shared, for an instant: come back after it.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        if _try(descriptor, fcntl.LOCK_SH):  # only `holder_of` has it, shared, for an instant
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        elif not _is_gone(_read(descriptor)):
+            break
         time.sleep(_PAUSE)
     raise _in_use(descriptor, ledger_path)
+
+
+def _is_gone(holder: Holder | None) -> bool:
+    """Say whether a holder was killed; what it was just starting has its lock until it begins, execve(2)."""
+    if holder is None or holder.host != socket.gethostname():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except OSError as error:  # EPERM: it is there, and somebody else's
+        return error.errno == errno.ESRCH
+    return False
 
 
 def _try(descriptor: int, how: int) -> bool:
