@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def wait_until(condition: Callable[[], Any], what: object = "", limit: float = L
     return found
 
 
-class Bench:
+class Bench(ABC):
     """A folder, a rules.yaml and the commands of a user. What the rules are, each room says."""
 
     limit = LIMIT
@@ -42,8 +43,9 @@ class Bench:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.write_rules()
 
+    @abstractmethod
     def write_rules(self) -> None:
-        raise NotImplementedError
+        """Write the room's rules.yaml."""
 
     def put(self, path: str, content: bytes = b"bytes") -> Path:
         file = self.drop / path

@@ -15,6 +15,8 @@ import pytest
 from attachd.core.noise import Noise
 from attachd.core.settings import Existing, FolderSettings, Watch
 from attachd.folders import reach
+from attachd.folders.events import FolderEvents
+from attachd.folders.mailbox import Mailbox
 from attachd.folders.mounts import filesystem_of
 from attachd.folders.watch import FolderWatch
 from attachd.model import FolderRecord, Signs
@@ -214,6 +216,22 @@ def watch(root, ledger, intake):
     intake.open.set()
     for folder in started:
         assert folder.stop(LIMIT)
+
+
+@pytest.fixture
+def mailbox():
+    """Make an empty mailbox."""
+    return Mailbox()
+
+
+@pytest.fixture
+def watching(root, mailbox):
+    """Watch the folder for events; a second stop does nothing."""
+    watch = FolderEvents(str(root), mailbox)
+    assert watch.start() == ""
+    yield watch
+    watch.stop()
+    watch.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 from watchdog.observers import inotify_c
 
 from attachd.core.settings import Watch
@@ -14,22 +13,6 @@ from attachd.folders.events import FolderEvents
 from attachd.folders.lookout import RENEWAL_PAUSE, Lookout
 from attachd.folders.mailbox import Mailbox
 from attachd.folders.rounds import SHORTEST_PAUSE, next_pause
-
-
-@pytest.fixture
-def mailbox():
-    """Make an empty mailbox."""
-    return Mailbox()
-
-
-@pytest.fixture
-def watching(root, mailbox):
-    """Watch the folder for events."""
-    watch = FolderEvents(str(root), mailbox)
-    assert watch.start() == ""
-    yield watch
-    watch.stop()
-    watch.stop()
 
 
 def hints(mailbox):

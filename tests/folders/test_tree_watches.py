@@ -5,24 +5,8 @@ import sys
 import pytest
 
 from attachd.folders.events import FolderEvents
-from attachd.folders.mailbox import Mailbox
 
 LEVELS = sys.getrecursionlimit() + 100
-
-
-@pytest.fixture
-def mailbox():
-    """Make an empty mailbox."""
-    return Mailbox()
-
-
-@pytest.fixture
-def watching(root, mailbox):
-    """Watch the folder for events."""
-    watch = FolderEvents(str(root), mailbox)
-    assert watch.start() == ""
-    yield watch
-    watch.stop()
 
 
 def hinted(mailbox, path):
